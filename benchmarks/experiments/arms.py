@@ -1,0 +1,63 @@
+"""Few masks, few masks + reports, all masks: train, compare, write the table. Resumable.
+
+usage: python benchmarks/experiments/arms.py NAME COHORT OUTPUT [--masks 6] [--seeds 3] [--set key=value ...]
+
+COHORT is a cohort folder whose training studies all have masks: the arms `masks` and `masks+reports` use those of a few
+and treat the others as report studies. Each seed draws other masks, initial weights and batches. Writes
+benchmarks/results/NAME.md with date, command and the table.
+
+The two cohorts of the published tables:
+  dictamen phantom -o phantom --studies 200 --validation 12 --test 60 --tasks kidney --all-masks --seed 1
+  dictamen cohort build phantom/studies.csv -o phantom_cohort --spacing-mm 4
+  python benchmarks/real/sarcoma_cohort.py SHARED_DATA sarcoma
+  dictamen cohort build sarcoma/studies.csv -o sarcoma_cohort
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dictamen.experiments.arms import standard_arms
+from dictamen.experiments.experiment import run_experiment
+from dictamen.training.config import resolve, to_toml
+
+RESULTS = Path(__file__).parent.parent / "results"
+
+
+def main() -> None:
+    """Run or resume, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name")
+    parser.add_argument("cohort", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--masks", type=int, default=6)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--set", dest="settings", action="append", default=[])
+    arguments = parser.parse_args()
+    base = resolve(None, arguments.settings)
+    started = time.monotonic()
+    result = run_experiment(
+        arguments.cohort,
+        arguments.output,
+        standard_arms(arguments.masks),
+        seeds=arguments.seeds,
+        base=base,
+        resume=True,
+    )
+    tables = "\n".join(comparison.markdown() for comparison in result.comparisons.values())
+    text = (
+        f"# Arms of supervision: {arguments.name}\n\n{datetime.now(UTC):%Y-%m-%d}, seeds {arguments.seeds}, "
+        f"{(time.monotonic() - started) / 60:.0f} minutes in this call. Command:\n\n"
+        f"    python benchmarks/experiments/arms.py {' '.join(sys.argv[1:])}\n\n{tables}\n"
+        f"Settings that all arms share:\n\n```toml\n{to_toml(base)}```\n"
+    )
+    (RESULTS / f"{arguments.name}.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

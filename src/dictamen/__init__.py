@@ -1,0 +1,66 @@
+"""Train 3D medical segmentation models from what radiologists already dictate. Research use only.
+
+Python mirrors the verbs of the command line; each name is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dictamen.cohort.build import build_cohort
+    from dictamen.cohort.store import Cohort
+    from dictamen.errors import DictamenError, InputError, ResourceError, UsageError
+    from dictamen.evaluation.evaluate import evaluate
+    from dictamen.experiments.experiment import run_experiment
+    from dictamen.inference.predict import predict
+    from dictamen.interval import Interval
+    from dictamen.phantom.generate import write_phantom
+    from dictamen.reports.rules import read_report
+    from dictamen.training.config import TrainConfig
+    from dictamen.training.train import train
+
+_HOMES = {
+    "Cohort": "dictamen.cohort.store",
+    "DictamenError": "dictamen.errors",
+    "InputError": "dictamen.errors",
+    "Interval": "dictamen.interval",
+    "ResourceError": "dictamen.errors",
+    "TrainConfig": "dictamen.training.config",
+    "UsageError": "dictamen.errors",
+    "build_cohort": "dictamen.cohort.build",
+    "evaluate": "dictamen.evaluation.evaluate",
+    "predict": "dictamen.inference.predict",
+    "read_report": "dictamen.reports.rules",
+    "run_experiment": "dictamen.experiments.experiment",
+    "train": "dictamen.training.train",
+    "write_phantom": "dictamen.phantom.generate",
+}
+
+__all__ = [
+    "Cohort",
+    "DictamenError",
+    "InputError",
+    "Interval",
+    "ResourceError",
+    "TrainConfig",
+    "UsageError",
+    "build_cohort",
+    "evaluate",
+    "predict",
+    "read_report",
+    "run_experiment",
+    "train",
+    "write_phantom",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dictamen' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,5 @@
+"""`python -m dictamen`."""
+
+from dictamen.cli import main
+
+main()

@@ -1,0 +1,103 @@
+"""`dictamen predict RUN INPUT -o OUT`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from dictamen.inference.predict import PredictResult
+
+FAILURES_SHOWN = 10
+"""Failed studies named on the terminal; failed.jsonl has them all."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("predict", help="Segment volumes with a trained model.")(predict)
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder of `dictamen train`, or its model folder.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="NIfTI file, folder of files or cases, studies.csv, or cohort.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
+    split: Annotated[str | None, typer.Option(help="Only this split of a cohort or table: train, val, test.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    jobs: Annotated[int, typer.Option(help="Processes on a CPU; one process already uses all cores.")] = 1,
+    preview: Annotated[bool, typer.Option("--preview", help="Also write a picture a study.")] = False,
+    save_probabilities: Annotated[
+        bool, typer.Option("--save-probabilities", help="Also write a probability map a label.")
+    ] = False,
+    mirror: Annotated[bool, typer.Option("--mirror", help="Average over mirror images: 4x slower.")] = False,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Run the network code that a `custom` model names.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Skip studies that are done.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier prediction.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Write OUT/<study_id>.nii.gz on each input's own grid, labels.json, lesions.csv, studies.jsonl."""
+    from dictamen.cli.progress import bar
+    from dictamen.errors import InputError
+    from dictamen.inference.predict import predict as run_prediction
+    from dictamen.inference.study import Settings
+
+    with bar("predicting") as progress:
+        result = run_prediction(
+            run,
+            source,
+            output,
+            resume=resume,
+            overwrite=overwrite,
+            device=device,
+            preview=preview,
+            save_probabilities=save_probabilities,
+            split=split,
+            jobs=jobs,
+            settings=Settings(mirror=mirror),
+            trust_code=trust_code,
+            progress=lambda done, total: progress(done, total, ""),
+        )
+    if as_json:
+        typer.echo(json.dumps(_facts(result)))
+    else:
+        _tell(result)
+    if not result.predicted and not result.skipped:
+        first = result.failed[0]
+        raise InputError(
+            "No study could be predicted.",
+            where=output / "failed.jsonl",
+            got=f"{len(result.failed)} failed; the first: {first.study_id}: {first.error['what']}",
+        )
+
+
+def _facts(result: PredictResult) -> dict[str, object]:
+    return {
+        "output": str(result.output),
+        "labels": {str(value): name for value, name in result.labels.items()},
+        "predicted": list(result.predicted),
+        "skipped": list(result.skipped),
+        "failed": [failure.to_json() for failure in result.failed],
+        "lesions": result.lesions,
+        "seconds": round(result.seconds, 2),
+    }
+
+
+def _tell(result: PredictResult) -> None:
+    for failure in result.failed[:FAILURES_SHOWN]:
+        details = " ".join(
+            f"{name}: {text}." for name, text in failure.error.items() if name in ("where", "got", "next")
+        )
+        typer.echo(f"Failed: {failure.study_id}: {failure.error.get('what', '')} {details}", err=True)
+    if len(result.failed) > FAILURES_SHOWN:
+        typer.echo(f"... and {len(result.failed) - FAILURES_SHOWN} more, see failed.jsonl", err=True)
+    skipped = f", {len(result.skipped)} were there already" if result.skipped else ""
+    typer.echo(
+        f"{len(result.predicted)} studies predicted in {result.seconds:.0f} s{skipped}, {len(result.failed)} failed; "
+        f"{result.lesions} lesions. Label maps, lesions.csv and studies.jsonl are in {result.output}"
+    )

@@ -1,0 +1,55 @@
+"""`dictamen train COHORT -o RUN`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("train", help="Train a segmentation model from masks and reports.")(train)
+
+
+def train(
+    cohort: Annotated[Path, typer.Argument(help="Cohort folder, made by `dictamen cohort build`.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Run folder to write.")],
+    preset: Annotated[str | None, typer.Option(help="Network: unet, dynunet, segresnet, swinunetr ...")] = None,
+    supervision: Annotated[str | None, typer.Option(help="Comma-separated: masks, reports.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Configuration file (toml); RUN/config.toml is one.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, e.g. steps=5000, losses.ball=0.5."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older run in the folder.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Train on COHORT and write RUN: config.toml, metrics.jsonl, run.json, checkpoints/, model/."""
+    from dictamen.cli.progress import bar
+    from dictamen.training.config import resolve
+    from dictamen.training.train import train as run_training
+
+    if resume and config is None and (output / "config.toml").is_file():
+        config = output / "config.toml"
+    resolved = resolve(
+        config,
+        settings or (),
+        preset=preset,
+        seed=seed,
+        supervision=supervision.replace(" ", "").split(",") if supervision else None,
+    )
+    with bar("training") as progress:
+        result = run_training(cohort, output, resolved, resume=resume, overwrite=overwrite, progress=progress)
+    if as_json:
+        facts = {"run": str(result.run), "steps": result.steps, "score": result.score, "thresholds": result.thresholds}
+        typer.echo(json.dumps({**facts, "seconds": result.seconds, "warnings": list(result.warnings)}))
+        return
+    for warning in result.warnings:
+        typer.echo(f"Warning: {warning}", err=True)
+    score = "no validation" if result.score is None else f"validation score {result.score:.3f}"
+    typer.echo(f"{result.steps} steps in {result.seconds:.0f} s, {score}. Model: {result.run / 'model'}")

@@ -1,0 +1,1 @@
+"""Cohorts: studies of many layouts checked, brought onto one grid and stored in chunks."""

@@ -1,0 +1,1 @@
+"""Arms trained alike on one cohort and compared; the demo."""

@@ -1,0 +1,1 @@
+"""Volumes with their geometry: reading and writing NIfTI, orientation, resampling."""

@@ -1,0 +1,101 @@
+"""From probabilities to masks: thresholds, connected lesions, which of them to keep, one label map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dictamen.anatomy.regions import dilate
+
+Mask = npt.NDArray[np.bool_]
+Components = npt.NDArray[np.unsignedinteger[Any] | np.signedinteger[Any]]
+
+SMALLEST_LESION_MM3 = 30.0
+"""A ball of 4 mm: smaller ones are hardly ever reported, and on 1 mm slices are noise."""
+ORGAN_MARGIN_MM = 10.0
+"""How far from its organ a lesion may begin: the error of organ borders, and growths that stand on a stalk."""
+
+
+def components(mask: Mask) -> tuple[Components, int]:
+    """Number the connected parts of `mask` [X, Y, Z] from 1; voxels that share only a corner are connected.
+
+    Returns:
+        part of each voxel (0 outside), and how many there are. cc3d where it is installed (extra `fast`), else scipy:
+        the same parts, maybe in another order.
+    """
+    if find_spec("cc3d") is not None:
+        import cc3d
+
+        labelled, count = cc3d.connected_components(mask, connectivity=26, return_N=True, binary_image=True)
+        return labelled, int(count)
+    from scipy import ndimage
+
+    labelled, count = ndimage.label(mask, structure=np.ones((3, 3, 3), dtype=bool))
+    return labelled, int(count)
+
+
+def sizes_mm3(labelled: Components, count: int, *, voxel_mm3: float) -> npt.NDArray[np.float64]:
+    """Volume of parts 1 to `count`, mm3."""
+    counted = np.bincount(labelled.ravel(), minlength=count + 1)
+    return np.asarray(counted[1 : count + 1] * voxel_mm3, dtype=np.float64)
+
+
+def lesion_components(
+    mask: Mask, *, voxel_mm3: float, smallest_mm3: float = SMALLEST_LESION_MM3
+) -> tuple[Components, int]:
+    """Connected lesions of at least `smallest_mm3`, the largest first."""
+    labelled, count = components(mask)
+    if not count:
+        return labelled, 0
+    volumes = sizes_mm3(labelled, count, voxel_mm3=voxel_mm3)
+    order = np.argsort(-volumes, kind="stable")
+    order = order[volumes[order] >= smallest_mm3]
+    renumbered = np.zeros(count + 1, dtype=labelled.dtype)
+    renumbered[order + 1] = np.arange(1, len(order) + 1, dtype=labelled.dtype)
+    kept: Components = renumbered[labelled]
+    return kept, len(order)
+
+
+def near(mask: Mask, zone: Mask) -> Mask:
+    """The connected parts of `mask` that touch `zone`, each whole: a large growth leaves its organ by far."""
+    if not mask.any():
+        return mask
+    labelled, count = components(mask)
+    wanted = np.zeros(count + 1, dtype=bool)
+    wanted[np.unique(labelled[zone])] = True
+    wanted[0] = False
+    kept: Mask = wanted[labelled]
+    return kept
+
+
+def organ_zone(organ: Mask, spacing_mm: Sequence[float], *, margin_mm: float = ORGAN_MARGIN_MM) -> Mask:
+    """The organ and what lies within `margin_mm` of it; everything where the organ has no voxel.
+
+    Everything, since without the organ nobody can say what lies outside.
+    """
+    return dilate(organ, spacing_mm, margin_mm) if organ.any() else np.ones_like(organ)
+
+
+def combine(
+    shape: Sequence[int],
+    layers: Iterable[tuple[int, Mask, npt.NDArray[Any]]],
+    *,
+    onto: npt.NDArray[np.uint16] | None = None,
+) -> npt.NDArray[np.uint16]:
+    """One label map [X, Y, Z] of masks that may overlap: the more probable label wins, the first one of equals.
+
+    Args:
+        layers: (value, mask, probability), taken one at a time, so that many labels need the memory of one.
+        onto: a map to paint over: its labels lose against every mask.
+    """
+    labels = np.zeros(tuple(shape), dtype=np.uint16) if onto is None else onto.copy()
+    best = np.zeros(tuple(shape), dtype=np.float16)
+    for value, mask, probability in layers:
+        wins = mask & (probability > best)
+        labels[wins] = value
+        best[wins] = probability[wins]
+    return labels

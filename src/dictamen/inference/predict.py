@@ -1,0 +1,236 @@
+"""`predict`: many studies, each whole or not at all, resumable, one failure never stops the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from dictamen.cohort.store import Cohort
+from dictamen.errors import InputError, UsageError
+from dictamen.files import output_folder
+from dictamen.imaging.nifti import read_volume, write_volume
+from dictamen.imaging.volume import Volume
+from dictamen.inference.inputs import InputStudy, find_inputs
+from dictamen.inference.outputs import Failure, OutputFolder, label_map_path
+from dictamen.inference.preview import write_preview
+from dictamen.inference.sliding import choose_device
+from dictamen.inference.study import Settings, StudyPrediction, label_values, segment
+from dictamen.models.card import ModelCard
+from dictamen.models.package import WEIGHTS, load_model, model_folder
+from dictamen.parallel import Progress, map_studies
+
+PREVIEWS, PROBABILITIES = "previews", "probabilities"
+SCORE_DECIMALS = 4
+"""Probabilities come from 16-bit numbers: further digits mean nothing."""
+
+
+@dataclass(frozen=True)
+class PredictResult:
+    """What became of all studies.
+
+    Attributes:
+        output: the folder.
+        labels: value in the label maps -> name.
+        predicted: ids predicted now.
+        skipped: ids that were there already (`resume`).
+        failed: the others, with the reason.
+        lesions: lesions in all studies of the folder.
+        seconds: wall time of this call.
+    """
+
+    output: Path
+    labels: dict[int, str]
+    predicted: tuple[str, ...]
+    skipped: tuple[str, ...]
+    failed: tuple[Failure, ...]
+    lesions: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a worker needs besides the study."""
+
+    model: Path
+    output: Path
+    settings: Settings
+    preview: bool
+    save_probabilities: bool
+    trust_code: bool
+
+    def load(self) -> tuple[nn.Module, ModelCard]:
+        """The model, from memory where this process has it."""
+        return _loaded(self.model, self.settings.device, self.trust_code, (self.model / WEIGHTS).stat().st_mtime_ns)
+
+
+def predict(
+    run: str | Path,
+    input: str | Path,
+    output: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    preview: bool = False,
+    save_probabilities: bool = False,
+    split: str | None = None,
+    jobs: int = 1,
+    settings: Settings | None = None,
+    trust_code: bool = False,
+    progress: Progress | None = None,
+) -> PredictResult:
+    """Predict all studies of an input and write label maps, a lesion table and scores.
+
+    Args:
+        run: a run folder with `model/` inside, or a model folder.
+        input: see `inputs.find_inputs`.
+        output: OUT/<study_id>.nii.gz on each input's own grid and affine, labels.json, lesions.csv, studies.jsonl,
+            predict.json (model and settings), failed.jsonl where something failed.
+        resume: skip studies that are done; model and settings must be those of the first call.
+        overwrite: replace an earlier prediction in the folder.
+        device: "auto", "cpu", "cuda", "cuda:1".
+        preview: also OUT/previews/<study_id>.png.
+        save_probabilities: also OUT/probabilities/<study_id>/<label>.nii.gz, uint8, 255 is 1.
+        split: only this split of a cohort or table.
+        jobs: processes, on a CPU; each holds one volume and uses one thread. One process uses all cores.
+        settings: finer settings; their `device` is replaced by `device`.
+        trust_code: see `models.package.load_model`.
+        progress: called with (studies done, studies in all).
+
+    Raises:
+        UsageError: output not empty, other model or settings on resume, unknown device or split, `jobs` on a GPU.
+        InputError: no model, or no study at all. A study that can't be predicted is listed in the result instead.
+        ResourceError: disk full or not writable; what is done is kept for `resume`.
+    """
+    if jobs < 1:
+        raise UsageError("`jobs` must be at least 1.", got=jobs)
+    started = monotonic()
+    settings = _with_device(settings or Settings(), device, jobs=jobs)
+    job = _Job(model_folder(Path(run)), Path(output), settings, preview, save_probabilities, trust_code)
+    _, card = job.load()
+    studies = find_inputs(Path(input), split=split, leave_out=job.output)
+    _check_apart(studies, job.output)
+    folder = OutputFolder(
+        output_folder(job.output, resume=resume, overwrite=overwrite), label_values(card), job.model, settings=settings
+    )
+    folder.begin(resume=resume)
+    done = folder.done() if resume else frozenset()
+    waiting = [study for study in studies if study.study_id not in done]
+    skipped = tuple(study.study_id for study in studies if study.study_id in done)
+    predicted, failed = _run(waiting, job, folder, jobs=jobs, progress=progress)
+    lesions = folder.finish([study.study_id for study in studies], failed)
+    return PredictResult(
+        job.output, label_values(card), tuple(predicted), skipped, tuple(failed), lesions, monotonic() - started
+    )
+
+
+def _run(
+    studies: Sequence[InputStudy], job: _Job, folder: OutputFolder, *, jobs: int, progress: Progress | None
+) -> tuple[list[str], list[Failure]]:
+    predicted: list[str] = []
+    failed: list[Failure] = []
+    items = [(study.study_id, study) for study in studies]
+    try:
+        for outcome in map_studies(partial(_predict_one, job=job), items, jobs=jobs, progress=progress):
+            if outcome.value is not None:
+                folder.add(outcome.value)
+                predicted.append(outcome.study_id)
+            else:
+                failed.append(Failure.of(outcome.study_id, outcome.error))
+    except BaseException:
+        # what is done stays usable after Ctrl-C or a full disk
+        folder.finish([study.study_id for study in studies], failed)
+        raise
+    return predicted, failed
+
+
+def _predict_one(study: InputStudy, *, job: _Job) -> dict[str, Any]:
+    """Predict one study, write its files, the label map last; give its line of studies.jsonl."""
+    started = monotonic()
+    volume = _read(study)
+    model, card = job.load()
+    found = segment(model, card, volume, job.settings, keep_probabilities=job.save_probabilities)
+    if found.probabilities is not None:
+        _write_probabilities(job.output / PROBABILITIES / study.study_id, found.probabilities, card)
+    if job.preview:
+        write_preview(
+            job.output / PREVIEWS / f"{study.study_id}.png",
+            image=found.canonical_image,
+            labels=found.canonical_labels,
+            kinds={value: label.kind for value, label in enumerate(card.labels, start=1)},
+            lesions=found.lesions,
+            window=card.intensity,
+        )
+    write_volume(found.labels, label_map_path(job.output, study.study_id), label_names=label_values(card))
+    return _line(study.study_id, volume, found, card, seconds=monotonic() - started)
+
+
+def _read(study: InputStudy) -> Volume:
+    if study.error is not None:
+        raise study.error
+    if study.cohort is not None:
+        arrays = _cohort(study.cohort).study(study.study_id)
+        return Volume(arrays.level("image", 0)[None], arrays.native_affine, study.study_id)
+    if study.image is None:
+        raise InputError("The study has no image.", where=study.study_id)
+    return read_volume(study.image, study.study_id)
+
+
+def _line(study_id: str, volume: Volume, found: StudyPrediction, card: ModelCard, *, seconds: float) -> dict[str, Any]:
+    voxel_mm3 = float(np.prod(volume.spacing_mm))
+    counts = np.bincount(found.canonical_labels.ravel(), minlength=len(card.labels) + 1)
+    return {
+        "study_id": study_id,
+        "scores": {name: round(score, SCORE_DECIMALS) for name, score in found.scores.items()},
+        "scores_by_side": {
+            name: {side: round(score, SCORE_DECIMALS) for side, score in sides.items()}
+            for name, sides in found.scores_by_side.items()
+        },
+        "volumes_mm3": {name: round(float(counts[value]) * voxel_mm3, 1) for value, name in label_values(card).items()},
+        "lesions": [lesion.row() for lesion in found.lesions],
+        "shape": list(volume.shape),
+        "spacing_mm": [round(step, 4) for step in volume.spacing_mm],
+        "seconds": round(seconds, 2),
+    }
+
+
+def _write_probabilities(folder: Path, probabilities: Volume, card: ModelCard) -> None:
+    for channel, name in enumerate(card.names):
+        levels = np.rint(probabilities.array[channel].astype(np.float32) * 255).astype(np.uint8)
+        write_volume(Volume(levels[None], probabilities.affine, probabilities.study_id), folder / f"{name}.nii.gz")
+
+
+@lru_cache(maxsize=1)
+def _loaded(folder: Path, device: str, trust_code: bool, stamp: int) -> tuple[nn.Module, ModelCard]:
+    """The model on its device, read once a process and again where its file has changed (`stamp`)."""
+    del stamp
+    model, card = load_model(folder, trust_code=trust_code)
+    return model.to(choose_device(device)), card
+
+
+@lru_cache(maxsize=1)
+def _cohort(folder: Path) -> Cohort:
+    return Cohort.open(folder)
+
+
+def _with_device(settings: Settings, device: str, *, jobs: int) -> Settings:
+    chosen = choose_device(device)
+    if chosen.type != "cpu" and jobs > 1:
+        raise UsageError(
+            "Several processes can't share a GPU.", got=f"jobs={jobs} on {chosen}", expected="jobs=1, or the cpu"
+        )
+    return replace(settings, device=str(chosen))
+
+
+def _check_apart(studies: Sequence[InputStudy], output: Path) -> None:
+    """The label maps must not replace the images."""
+    folder = output.resolve()
+    if any(study.image is not None and study.image.resolve().parent == folder for study in studies):
+        raise UsageError("The output folder holds the input.", got=output, next_step="choose another output folder")

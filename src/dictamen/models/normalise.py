@@ -1,0 +1,35 @@
+"""CT intensities as the network sees them; training and inference share this one function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class IntensityWindow(BaseModel):
+    """Clip to [lo_hu, hi_hu] Hounsfield units and scale linearly to [-1, 1].
+
+    The default is the abdominal soft-tissue window (width 400, level 40): fat, fluid and every enhanced parenchyma lie
+    inside, so that the 10-30 HU between a lesion and its organ keep 5-15 % of the range; air and dense bone saturate.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lo_hu: float = -160.0
+    hi_hu: float = 240.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> IntensityWindow:
+        if not (np.isfinite(self.lo_hu) and np.isfinite(self.hi_hu) and self.lo_hu < self.hi_hu):
+            raise ValueError(f"lo_hu must be below hi_hu, both finite; received {self.lo_hu}, {self.hi_hu}")
+        return self
+
+    def apply(self, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Normalise Hounsfield units of any shape and numeric dtype to float32 in [-1, 1]; NaN counts as air."""
+        scaled = np.asarray(array, dtype=np.float32) - np.float32(self.lo_hu)
+        scaled = np.clip(scaled * np.float32(2.0 / (self.hi_hu - self.lo_hu)) - np.float32(1.0), -1.0, 1.0)
+        known: npt.NDArray[np.float32] = np.nan_to_num(scaled, copy=False, nan=-1.0)
+        return known

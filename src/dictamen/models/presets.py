@@ -1,0 +1,275 @@
+"""Networks by name, all behind one interface: image in, logits and auxiliary logits out.
+
+Every preset is a MONAI backbone that ends in features at full resolution; the heads are ours and the same for all:
+
+    features = LeakyReLU(InstanceNorm(backbone(x)))          [B, F, X, Y, Z]
+    logits, auxiliary = Conv 1x1x1 (features), Conv 1x1x1 (features)
+
+so the auxiliary head, on which the volume loss acts, needs no hook into a particular architecture, and a user's own
+backbone gets it too. MONAI is imported when a network is built, not before (4 s).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from dictamen.errors import UsageError
+
+PRIOR = 0.01
+"""Probability of every label before training: lesions are rare, so the first steps need not unlearn 0.5 everywhere,
+which is the most expensive mistake for the volume and absence losses (focal loss, arXiv 1708.02002, section 3.3)."""
+
+
+class SegmentationOutput(NamedTuple):
+    """Logits of independent labels (sigmoid, not softmax), and those of the auxiliary head where there is one."""
+
+    logits: Float[Tensor, "B L X Y Z"]
+    auxiliary: Float[Tensor, "B L X Y Z"] | None
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One architecture.
+
+    Attributes:
+        backbone: class of `monai.networks.nets`, or "package.module:function" for a user's own.
+        features: channels of the backbone's output.
+        divisor: each side of a patch must be a multiple of it.
+        why: what it is for.
+        arguments: of the backbone besides the channels.
+        requires: packages that MONAI needs for it and doesn't install itself.
+    """
+
+    backbone: str
+    features: int
+    divisor: int
+    why: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    requires: tuple[str, ...] = ()
+
+
+_ACTIVATION = ("leakyrelu", {"negative_slope": 0.01, "inplace": True})
+_INSTANCE = ("instance", {"affine": True})
+_DYNUNET_LEVELS = 5
+
+PRESETS: Mapping[str, Preset] = {
+    "unet": Preset(
+        backbone="UNet",
+        features=8,  # at full resolution, where they cost most
+        divisor=8,
+        why="the default: a light U-Net that trains on two CPU cores in minutes",
+        arguments={
+            "spatial_dims": 3,
+            "channels": (8, 16, 32, 64, 128),  # doubles as resolution halves; .5 M parameters
+            "strides": (1, 2, 2, 2),  # a skip at full resolution: without it lesions of a few voxels are blurred
+            "num_res_units": 0,  # residual units double the time of a step on a CPU
+            "act": _ACTIVATION,
+            "norm": _INSTANCE,  # batches of two patches are too small for batch statistics
+        },
+    ),
+    "unet_tiny": Preset(
+        backbone="UNet",
+        features=4,
+        divisor=4,
+        why="tests and dry runs: seconds on one core, not for results",
+        arguments={
+            "spatial_dims": 3,
+            "channels": (4, 8, 16),
+            "strides": (2, 2),
+            "num_res_units": 1,
+            "act": _ACTIVATION,
+            "norm": _INSTANCE,
+        },
+    ),
+    "dynunet": Preset(
+        backbone="DynUNet",
+        features=32,
+        divisor=2 ** (_DYNUNET_LEVELS - 1),
+        why="nnU-Net's plain U-Net; the strongest baseline on a GPU (arXiv 2404.09556)",
+        arguments={
+            "spatial_dims": 3,
+            "kernel_size": (3,) * _DYNUNET_LEVELS,
+            "strides": (1, *(2,) * (_DYNUNET_LEVELS - 1)),
+            "upsample_kernel_size": (2,) * (_DYNUNET_LEVELS - 1),
+            "filters": (32, 64, 128, 256, 320),  # nnU-Net's: from 32, at most 320
+            "norm_name": _INSTANCE,
+            "act_name": _ACTIVATION,
+        },
+    ),
+    "segresnet": Preset(
+        backbone="SegResNet",
+        features=16,
+        divisor=8,
+        why="residual encoder with a light decoder; Auto3DSeg's first choice, less memory than dynunet",
+        arguments={
+            "spatial_dims": 3,
+            "init_filters": 16,
+            "blocks_down": (1, 2, 2, 4),
+            "blocks_up": (1, 1, 1),
+        },  # as in arXiv 1810.11654
+    ),
+    "swinunetr": Preset(
+        backbone="SwinUNETR",
+        features=24,
+        divisor=32,
+        why="transformer encoder; needs a GPU and more data than the others (arXiv 2201.01266)",
+        arguments={"spatial_dims": 3, "feature_size": 24, "use_v2": True},  # 24: 16 M parameters instead of 62 M at 48
+        requires=("einops",),
+    ),
+    "custom": Preset(
+        backbone="",
+        features=16,
+        divisor=1,
+        why='your own backbone: --set network.backbone="package.module:function"; that code is executed',
+    ),
+}
+"""Networks by name."""
+
+_OWN_FIELDS = ("backbone", "features", "divisor")
+"""Fields of a preset that overrides may set; every other override is an argument of the backbone."""
+
+
+class SegmentationNetwork(nn.Module):
+    """A backbone and its heads.
+
+    Args:
+        backbone: maps [B, C, X, Y, Z] to features [B, F, X, Y, Z] at full resolution.
+        features: F.
+        out_channels: labels L.
+        auxiliary_head: whether there is a second head on the same features.
+        divisor: what each side of the input must be a multiple of.
+    """
+
+    def __init__(
+        self, backbone: nn.Module, *, features: int, out_channels: int, auxiliary_head: bool, divisor: int = 1
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.divisor = divisor
+        self.activate = nn.Sequential(nn.InstanceNorm3d(features, affine=True), nn.LeakyReLU(0.01, inplace=True))
+        self.head = _head(features, out_channels)
+        self.auxiliary_head = _head(features, out_channels) if auxiliary_head else None
+
+    def forward(self, image: Float[Tensor, "B C X Y Z"]) -> SegmentationOutput:
+        """Logits at the resolution of `image`.
+
+        Raises:
+            UsageError: a side of the image is not a multiple of `divisor`.
+        """
+        check_patch(tuple(image.shape[2:]), self.divisor)
+        features = self.activate(self.backbone(image))
+        return SegmentationOutput(self.head(features), self.auxiliary_head(features) if self.auxiliary_head else None)
+
+
+def check_patch(sides: Sequence[int], divisor: int) -> None:
+    """Refuse a patch that the network can't halve often enough.
+
+    Raises:
+        UsageError: a side is not a multiple of `divisor`.
+    """
+    if any(side % divisor for side in sides):
+        raise UsageError(
+            "The patch does not fit the network.",
+            got=tuple(sides),
+            expected=f"sides that are multiples of {divisor}",
+            next_step="change patch_size or the preset",
+        )
+
+
+def build(
+    preset: str, *, in_channels: int, out_channels: int, auxiliary_head: bool = False, **overrides: Any
+) -> SegmentationNetwork:
+    """Build a network with fresh weights from torch's generator.
+
+    Args:
+        preset: a name of `PRESETS`.
+        in_channels: image channels C.
+        out_channels: labels L.
+        auxiliary_head: add the second head.
+        overrides: arguments of the backbone that replace those of the preset; also `features`, `divisor` and, for the
+            preset `custom` only, `backbone="package.module:function"`, which is imported and called with
+            `in_channels`, `out_channels` (= features) and the other overrides. That executes the named code.
+
+    Raises:
+        UsageError: unknown preset, or an argument that its backbone doesn't take.
+    """
+    chosen = _preset(preset, overrides)
+    arguments = {**chosen.arguments, **{key: value for key, value in overrides.items() if key not in _OWN_FIELDS}}
+    try:
+        backbone = _factory(chosen)(in_channels=in_channels, out_channels=chosen.features, **arguments)
+    except (TypeError, ValueError, KeyError) as error:
+        raise UsageError(
+            f"The network `{preset}` can't be built: {error}.",
+            got=", ".join(f"{key}={value}" for key, value in overrides.items()) or None,
+            next_step="correct the `network` settings",
+        ) from error
+    return SegmentationNetwork(
+        backbone,
+        features=chosen.features,
+        out_channels=out_channels,
+        auxiliary_head=auxiliary_head,
+        divisor=divisor(preset, **overrides),
+    )
+
+
+def divisor(preset: str, **overrides: Any) -> int:
+    """The number that each side of a patch must be a multiple of, for this preset and these overrides.
+
+    Raises:
+        UsageError: unknown preset.
+    """
+    chosen = _preset(preset, overrides)
+    if "divisor" not in overrides and "strides" in overrides:
+        return math.prod(
+            max(stride) if isinstance(stride, list | tuple) else int(stride) for stride in overrides["strides"]
+        )
+    return chosen.divisor
+
+
+def _preset(name: str, overrides: Mapping[str, Any]) -> Preset:
+    if name not in PRESETS:
+        raise UsageError("The preset is unknown.", got=name, expected="one of " + ", ".join(PRESETS))
+    chosen = PRESETS[name]
+    if "backbone" in overrides and name != "custom":
+        raise UsageError("Only the preset `custom` takes a backbone.", got=name, next_step="use --preset custom")
+    if name == "custom" and ":" not in str(overrides.get("backbone", "")):
+        raise UsageError(
+            "The preset `custom` needs a backbone.", expected='--set network.backbone="package.module:function"'
+        )
+    own = {key: overrides[key] for key in _OWN_FIELDS if key in overrides}
+    return Preset(**{**vars(chosen), **own})
+
+
+def _factory(preset: Preset) -> Callable[..., nn.Module]:
+    missing = [package for package in preset.requires if find_spec(package) is None]
+    if missing:
+        raise UsageError(
+            "The preset needs a package.",
+            got=f"{', '.join(missing)} not installed",
+            next_step=f"pip install {' '.join(missing)}",
+        )
+    module, _, name = preset.backbone.rpartition(":")
+    try:
+        found: Callable[..., nn.Module] = getattr(import_module(module or "monai.networks.nets"), name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            "The backbone can't be imported.", got=preset.backbone, next_step="install it or correct its path"
+        ) from error
+    return found
+
+
+def _head(features: int, out_channels: int) -> nn.Conv3d:
+    head = nn.Conv3d(features, out_channels, kernel_size=1)
+    bias = head.bias
+    if bias is not None:  # always: it is only None with bias=False
+        torch.nn.init.constant_(bias, math.log(PRIOR / (1.0 - PRIOR)))
+    return head

@@ -1,0 +1,95 @@
+"""Map a pure function over studies: in this process or in several, in order, one failure never stops the rest."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from dictamen.errors import OUT_OF_MEMORY, DictamenError, InputError, ResourceError, UsageError, resource_error
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+Progress = Callable[[int, int], None]
+"""Called with (studies done, studies in all) after each study."""
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Value]):
+    """What became of one study: a value, or the error that its own data caused."""
+
+    study_id: str
+    value: Value | None = None
+    error: DictamenError | None = None
+
+
+def map_studies(
+    function: Callable[[Item], Value],
+    items: Sequence[tuple[str, Item]],
+    *,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Iterator[Outcome[Value]]:
+    """Yield one `Outcome` for each (study_id, item), in the given order, as they become ready.
+
+    Args:
+        function: pure and, for jobs > 1, a module-level function or a `functools.partial` of one.
+        items: (study_id, what the function takes).
+        jobs: processes; 1 runs in this process. Workers use one thread each, so that they don't fight for cores.
+        progress: see `Progress`.
+
+    Raises:
+        UsageError: `jobs` is below 1.
+        ResourceError: disk full, folder not writable, a worker was killed: going on would only repeat it.
+    """
+    if jobs < 1:
+        raise UsageError("`jobs` must be at least 1.", got=jobs)
+    for done, outcome in enumerate(_outcomes(function, items, jobs=min(jobs, max(1, len(items)))), start=1):
+        if isinstance(outcome.error, ResourceError) and outcome.error.what != OUT_OF_MEMORY:
+            raise outcome.error
+        if progress is not None:
+            progress(done, len(items))
+        yield outcome
+
+
+def _outcomes(
+    function: Callable[[Item], Value], items: Sequence[tuple[str, Item]], *, jobs: int
+) -> Iterator[Outcome[Value]]:
+    if jobs == 1:
+        for study_id, item in items:
+            yield _attempt(function, study_id, item)
+        return
+    from joblib import Parallel, delayed, parallel_config
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        # one study at a time to each worker: volumes are large and their times differ
+        pool = Parallel(n_jobs=jobs, return_as="generator", batch_size=1, pre_dispatch="2*n_jobs")
+        try:
+            yield from pool(delayed(_attempt)(function, study_id, item) for study_id, item in items)
+        except TerminatedWorkerError as error:
+            raise ResourceError(
+                "A worker process was killed, most likely for want of memory.",
+                next_step="use fewer processes (--jobs), then run the same command with --resume",
+            ) from error
+
+
+def _attempt(function: Callable[[Item], Value], study_id: str, item: Item) -> Outcome[Value]:
+    try:
+        return Outcome(study_id, value=function(item))
+    except DictamenError as error:
+        return Outcome(study_id, error=error)
+    except Exception as error:  # a defect of ours or of a library must not stop the other studies
+        return Outcome(study_id, error=resource_error(error, study_id) or _unexpected(error, study_id))
+
+
+def _unexpected(error: Exception, study_id: str) -> InputError:
+    """Name the kind of error and the line; its text is left out, since it could quote a report."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return InputError(
+        f"An unexpected {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}.",
+        where=study_id,
+        next_step="please report this as a defect, with the versions in use",
+    )

@@ -1,0 +1,1 @@
+"""Generated CT-like studies with masks and reports, for the demo and for tests."""

@@ -1,0 +1,1 @@
+"""Reading of reports: from sentences to findings, tables and highlighted pages."""

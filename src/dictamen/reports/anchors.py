@@ -1,0 +1,247 @@
+"""Anchors: the words of a sentence that name a focal lesion, each with the names that qualify it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from dictamen.reports.drafts import KIND_RANK
+from dictamen.reports.mentions import Mention
+from dictamen.reports.schema import Kind
+from dictamen.reports.statement import Statement
+
+_SAME_NAME = re.compile(r"[\s(]{0,3}(?:or|and/or|vs\.?|versus|/|-)?[\s]{0,3}")
+_PARENTHESIS = re.compile(r"\s?\((?:[A-Za-z]{1,20}\s){0,2}")
+_HEDGED_WORDS = 22
+"""Words that may stand between a lesion and its hedged second name ("... which most likely represents a cyst")."""
+_HISTORY_WORDS = 6
+"""Words that may stand between "history of" and the disease."""
+_NOUN_PHRASE_WORDS = 4
+"""Words before the noun in which its adjectives are looked for."""
+_HEDGE_TO_NAME = 3
+"""Words between "in favour of" and what it is."""
+_GOES_ON = frozenset(
+    ["has", "have", "extends", "extend", "compresses", "compress", "invades", "dimensions", "dimension", "sizes"]
+)
+"""Words behind the subject of a sentence on a lesion already known: "Left adrenal metastasis has infiltration"."""
+_INDEFINITE = frozenset(["a", "an", "another", "multiple", "several", "new", "few", "one", "two", "three"])
+_DEFINITE = frozenset(["the", "these", "this", "those", "aforementioned", "described"])
+
+
+@dataclass(slots=True)
+class Anchor:
+    """A lesion word (or several that name the same lesion).
+
+    Args:
+        mention: the first word that names it.
+        end, last: where its own noun phrase ends (offset, word).
+        reach_end: where its last name ends, e.g. the cyst in "lesion, likely a cyst".
+    """
+
+    mention: Mention
+    kind: Kind
+    node: bool
+    plural: bool
+    end: int
+    last: int
+    reach_end: int
+    kind_certainty: Literal["certain", "probable", "possible"] = "certain"
+    definite: bool = False
+    indefinite: bool = False
+    history: bool = False
+    negated_only: bool = False
+
+    @property
+    def start(self) -> int:
+        """Offset of the first character."""
+        return self.mention.start
+
+    @property
+    def first(self) -> int:
+        """Index of the first word."""
+        return self.mention.first
+
+
+def find_anchors(statement: Statement) -> list[Anchor]:
+    """Anchors in order; second names of one lesion are folded into the first."""
+    anchors: list[Anchor] = []
+    for mention in statement.of("lesion"):
+        if _is_other_use(statement, mention):
+            continue
+        history = mention.value in ("malignant", "metastasis", "tumour") and _after_history(statement, mention)
+        if anchors and _names_again(statement, anchors[-1], mention):
+            _fold(statement, anchors[-1], mention)
+            continue
+        anchors.append(_anchor(statement, mention, history=history))
+    return anchors
+
+
+def _anchor(statement: Statement, mention: Mention, *, history: bool) -> Anchor:
+    attributes = mention.term.attributes
+    node, negated_only = bool(attributes.get("node")), bool(attributes.get("negated_only"))
+    kind = _kind(mention)
+    anchor = Anchor(
+        mention,
+        kind,
+        node,
+        mention.term.plural,
+        mention.end,
+        mention.last,
+        mention.end,
+        history=history,
+        negated_only=negated_only,
+    )
+    anchor.definite = _is_definite(statement, mention)
+    anchor.indefinite = not anchor.definite and _is_indefinite(statement, mention)
+    for adjective in statement.of("adjective"):
+        if 0 <= mention.first - adjective.last < _NOUN_PHRASE_WORDS and not statement.commas(
+            adjective.end, mention.start
+        ):
+            _raise_kind(anchor, cast(Kind, adjective.value))
+    return anchor
+
+
+def _kind(mention: Mention) -> Kind:
+    return cast(Kind, mention.term.attributes.get("kind", mention.value))
+
+
+def _raise_kind(anchor: Anchor, kind: Kind) -> None:
+    if KIND_RANK[kind] > KIND_RANK[anchor.kind]:
+        anchor.kind = kind
+
+
+def _is_definite(statement: Statement, mention: Mention) -> bool:
+    words = [statement.word(index) for index in range(mention.first - 3, mention.first)]
+    if any(word.startswith(("largest", "larger", "bigg")) for word in words):
+        return False
+    if 0 < mention.first - statement.first <= _NOUN_PHRASE_WORDS and statement.word(mention.last) in _GOES_ON:
+        return not any(word in _INDEFINITE for word in statement.tokens.words[statement.first : mention.first])
+    procedure = any(0 <= mention.first - cue.last <= _NOUN_PHRASE_WORDS for cue in statement.of("time", "procedure"))
+    return procedure or any(word in _DEFINITE for word in words)
+
+
+def _is_indefinite(statement: Statement, mention: Mention) -> bool:
+    """Whether an article introduces the lesion as a new one: "there is a simple cyst"."""
+    first = max(statement.first, mention.first - _NOUN_PHRASE_WORDS)
+    return any(word in _INDEFINITE for word in statement.tokens.words[first : mention.first])
+
+
+def _is_other_use(statement: Statement, mention: Mention) -> bool:
+    """Whether the word is part of something else: a procedure ("mass biopsy"), a distractor ("consolidation foci")."""
+    follows = [cue for cue in statement.of("time", "history_post") if cue.first == mention.last]
+    if follows and statement.tokens.joined(follows[0].first):
+        return True
+    if _kind(mention) == "uncertain" and any(
+        other.last == mention.first and statement.tokens.joined(mention.first) for other in statement.of("distractor")
+    ):
+        return True
+    if mention.term.attributes.get("vague") and _is_distractor(statement, mention):
+        return True
+    return bool(mention.term.attributes.get("node")) and statement.word(mention.last) in ("size", "sizes", "stations")
+
+
+def _is_distractor(statement: Statement, mention: Mention) -> bool:
+    """Whether a vague word is said to be something else: "focus of air", "hypodense area, in favour of effusion"."""
+    if any(
+        0 < other.first - mention.last <= _HEDGE_TO_NAME and statement.word(mention.last) == "of"
+        for other in statement.of("distractor")
+    ):
+        return True
+    return any(
+        hedge.start >= mention.end
+        and any(0 <= other.first - hedge.last <= _HEDGE_TO_NAME for other in statement.of("distractor"))
+        for hedge in statement.of("hedge", "kind")
+    )
+
+
+def _after_history(statement: Statement, mention: Mention) -> bool:
+    return any(
+        0 <= mention.first - cue.last < _HISTORY_WORDS and not statement.breaks(cue.end, mention.start)
+        for cue in statement.of("time", "history")
+    )
+
+
+def _names_again(statement: Statement, anchor: Anchor, mention: Mention) -> bool:
+    """Whether `mention` is another name of the lesion of `anchor`."""
+    node = bool(mention.term.attributes.get("node"))
+    if node and not anchor.node and anchor.kind not in ("uncertain", "benign"):
+        return False
+    gap = statement.between(anchor.reach_end, mention.start)
+    if _SAME_NAME.fullmatch(gap):
+        return True
+    if _in_question(statement, mention):
+        return True
+    if _is_largest_of(statement, anchor, mention):
+        return True
+    if _sized_between(statement, anchor.reach_end, mention.start) or ";" in gap:
+        return False
+    if _in_parenthesis(gap):
+        return True
+    reach = _HEDGED_WORDS + (_HEDGE_TO_NAME * 3 if _right_behind_hedge(statement, mention) else 0)
+    if mention.first - anchor.last > reach or re.search(r"\band (?:a|an|there|multiple|several|another)\b|\. ", gap):
+        return False
+    return any(anchor.reach_end <= hedge.start < mention.start for hedge in statement.of("hedge")) and not any(
+        anchor.reach_end <= seen.start < mention.start and not _hedge_after(statement, seen, mention)
+        for seen in statement.of("presence", "seen")
+    )
+
+
+def _in_parenthesis(gap: str) -> bool:
+    """Whether the second name is put right behind the first: "a benign mixed tumor (pleomorphic adenoma)"."""
+    return _PARENTHESIS.fullmatch(gap) is not None
+
+
+def _right_behind_hedge(statement: Statement, mention: Mention) -> bool:
+    return any(0 <= mention.first - hedge.last <= _HEDGE_TO_NAME for hedge in statement.of("hedge", "kind"))
+
+
+def _is_largest_of(statement: Statement, anchor: Anchor, mention: Mention) -> bool:
+    """Whether the word names the largest of the group before: "nodes, the largest of which was the hilar node"."""
+    if not (anchor.plural or anchor.node) or mention.term.plural or mention.first - anchor.last > _HEDGED_WORDS:
+        return False
+    return any(anchor.end <= cue.start < mention.start for cue in statement.of("group", "largest"))
+
+
+def _hedge_after(statement: Statement, seen: Mention, mention: Mention) -> bool:
+    return any(seen.end <= hedge.start < mention.start for hedge in statement.of("hedge", "kind"))
+
+
+def _sized_between(statement: Statement, start: int, end: int) -> bool:
+    """A size between two names parts them, unless it stands right behind the first one's hedge."""
+    sizes = [size for size in statement.measurements if start <= size.start < end]
+    hedges = [hedge for hedge in statement.of("hedge") if start <= hedge.start < end]
+    return bool(sizes) and not (hedges and hedges[-1].start > sizes[-1].end)
+
+
+def _in_question(statement: Statement, mention: Mention) -> bool:
+    """Whether the word stands in "(cyst?)"."""
+    before = statement.text.rfind("(", max(statement.sentence.start, mention.start - 40), mention.start)
+    after = statement.text[mention.end : mention.end + 20]
+    return (
+        before >= 0
+        and ")" not in statement.text[before : mention.start]
+        and re.match(r"[^()]{0,12}\?", after) is not None
+    )
+
+
+def _fold(statement: Statement, anchor: Anchor, mention: Mention) -> None:
+    gap = statement.between(anchor.reach_end, mention.start)
+    adjacent = _SAME_NAME.fullmatch(gap) is not None
+    anchor.plural = anchor.plural or _is_largest_of(statement, anchor, mention)
+    if adjacent and "(" not in gap:
+        anchor.end, anchor.last = mention.end, mention.last
+        anchor.plural = mention.term.plural or (anchor.plural and mention.first - anchor.last > 0)
+    anchor.reach_end = mention.end
+    if mention.term.attributes.get("node"):
+        if not anchor.node and "(" not in gap and not adjacent and anchor.kind == "uncertain":
+            anchor.kind, anchor.kind_certainty = "benign", "probable"
+        anchor.node = anchor.node or adjacent
+        return
+    if mention.term.attributes.get("negated_only"):
+        return
+    kind = _kind(mention)
+    if KIND_RANK[kind] > KIND_RANK[anchor.kind]:
+        anchor.kind = kind
+        if not adjacent:
+            anchor.kind_certainty = "possible" if _in_question(statement, mention) else "probable"

@@ -1,0 +1,124 @@
+"""What runs on from sentence to sentence: the lesion just named, the organ a text is about, lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from dictamen.reports import describe
+from dictamen.reports.anchors import Anchor
+from dictamen.reports.drafts import Draft, Place
+from dictamen.reports.link import OrganMention
+from dictamen.reports.statement import Statement
+
+
+@dataclass(slots=True)
+class Context:
+    """What earlier sentences leave behind for later ones."""
+
+    last: Draft | None = None
+    topic: str | None = None
+    topic_age: int = 0
+    listing: Draft | None = None
+    section_start: int = -1
+
+
+def opens_with_anaphor(statement: Statement) -> bool:
+    return any(cue.first - statement.first <= 2 for cue in statement.of("anaphor", "it"))
+
+
+def continues_last(statement: Statement, anchor: Anchor) -> bool:
+    """Whether the sentence is about the lesion before: "It was evaluated as metastasis", "Nodules have increased"."""
+    if _names_largest(statement, anchor):
+        return True
+    if statement.measurements:
+        return False
+    if _is_question(statement):
+        return True
+    opening = statement.first + _HEDGE_OPENS
+    named = statement.of("organ") or statement.of("part")
+    if not named and any(
+        hedge.first < opening and hedge.end <= anchor.start for hedge in statement.of("hedge", "kind")
+    ):
+        return True
+    hedged = any(hedge.end <= anchor.start for hedge in statement.of("hedge", "kind"))
+    if opens_with_anaphor(statement) and (hedged or anchor.definite):
+        return True
+    if statement.of("part") or statement.sentence.impression:
+        return False
+    bare = anchor.plural and anchor.first == statement.first and statement.word(anchor.last) not in _PREPOSITIONS
+    return bare or (anchor.definite and anchor.first <= statement.first + 1)
+
+
+def _names_largest(statement: Statement, anchor: Anchor) -> bool:
+    """Whether the sentence begins with the largest lesion of a group: "The largest nodule measures 9 mm"."""
+    if anchor.plural or anchor.first - statement.first > _LARGEST_WORDS:
+        return False
+    return any(cue.end <= anchor.start for cue in statement.of("group", "largest"))
+
+
+def complete(statement: Statement, context: Context, made: Draft) -> None:
+    """Let a sentence about the lesion before complete it."""
+    last = context.last
+    if last is None or (made.measurement and (last.measurement or not last.plural)):
+        return
+    made.antecedent = last
+    if made.measurement:
+        qualifier = made.measurement.qualifier or "max"
+        last.measurement = replace(made.measurement, qualifier=qualifier)
+        last.slices += made.slices
+
+
+_LARGEST_WORDS = 5
+"""Words from the start of a sentence to its lesion in "The largest of the hepatic lesions"."""
+_PREPOSITIONS = frozenset(["", "in", "of", "at", "within", "on", "with", "along", "measuring", "up"])
+_HEDGE_OPENS = 2
+"""Words before the hedge of a sentence that only names a kind: "Primary consideration is of an adenoma"."""
+_QUESTION_WORDS = 4
+"""Longest question that stands alone: "Metastasis?"."""
+
+
+def _is_question(statement: Statement) -> bool:
+    text = statement.text[statement.sentence.start : statement.sentence.end + 1]
+    return statement.last - statement.first <= _QUESTION_WORDS and text.rstrip().endswith("?")
+
+
+def listed_as_node(statement: Statement, anchor: Anchor, context: Context) -> bool:
+    """Whether "lymph nodes" explains items of a list of lung nodules: "perifissural 6 mm, most likely lymph nodes"."""
+    if context.listing is None or context.listing.structure != "lung" or statement.of("part"):
+        return False
+    if not any(hedge.end <= anchor.start for hedge in statement.of("hedge", "kind")):
+        return False
+    anchor.kind, anchor.kind_certainty = "benign", "probable"
+    return True
+
+
+def refers_to_lesion(statement: Statement) -> bool:
+    """Whether the sentence goes on about the lesion before: "It measures", "The largest", "Measures", "previously"."""
+    opening = statement.first + 3
+    cues = [*statement.of("anaphor"), *statement.of("group", "largest"), *statement.of("time", "prior_pre")]
+    measures = statement.word(statement.first).startswith("measur")
+    return measures or any(cue.first < opening for cue in cues)
+
+
+def item_structure(statement: Statement, mentioned: list[OrganMention]) -> str:
+    """Organ of an item of a list: named, or a nodal station ("Axillary left: 68 x 40 mm")."""
+    stations = [part for part in statement.of("part") if part.term.attributes["organs"] == ["lymph_node"]]
+    if stations:
+        return "lymph_node"
+    organs = [organ for organ in mentioned if not organ.near]
+    return organs[0].structure if organs else ""
+
+
+def unlocated(statement: Statement) -> Draft:
+    """Stand for the items of a list whose heading names no organ: "Target lesions:"."""
+    sentence = statement.sentence
+    span = (sentence.start, sentence.end)
+    return Draft("", "uncertain", Place(), describe.MANY, span, span, sentence.section.name, sentence.impression)
+
+
+def opens_list(statement: Statement) -> bool:
+    """Whether the sentence announces a list of lesions: "for example:"."""
+    text = statement.text[statement.sentence.start : statement.sentence.end]
+    return text.rstrip().endswith((":", "for example", "including", "follows", "example", "example,")) or any(
+        statement.last - cue.last == 0 for cue in statement.of("group", "example")
+    )

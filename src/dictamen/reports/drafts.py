@@ -1,0 +1,108 @@
+"""Findings in the making: they change while sentences are read and mentions merged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dictamen.interval import Interval
+from dictamen.reports.measurements import Measurement
+from dictamen.reports.schema import (
+    Attenuation,
+    Enhancement,
+    Existence,
+    Finding,
+    Kind,
+    Side,
+    SizeQualifier,
+    SliceReference,
+    Span,
+    Trend,
+)
+
+KIND_RANK: dict[Kind, int] = {"uncertain": 0, "tumour": 1, "benign": 2, "cyst": 2, "malignant": 3, "metastasis": 3}
+"""Of two names for one lesion the more specific one is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the organ: side, and parts by name."""
+
+    side: Side | None = None
+    parts: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.side is not None or bool(self.parts)
+
+
+@dataclass(slots=True)
+class Draft:
+    """One lesion or group as read from one sentence, before merging.
+
+    `regions` are the parts of the body that its nodal stations lie in; `antecedent` is the earlier draft that the
+    sentence goes on about.
+    """
+
+    structure: str
+    kind: Kind
+    place: Place
+    count: Interval
+    span: Span
+    sentence: Span
+    section: str
+    impression: bool
+    plural: bool = False
+    definite: bool = False
+    indefinite: bool = False
+    measurement: Measurement | None = None
+    prior_diameters_mm: tuple[float, ...] = ()
+    qualifier: SizeQualifier | None = None
+    trend: Trend | None = None
+    attenuation: Attenuation | None = None
+    enhancement: Enhancement | None = None
+    existence: Existence = "present"
+    kind_certainty: Literal["certain", "probable", "possible"] = "certain"
+    temporal: Literal["current", "prior"] = "current"
+    short_axis: bool = False
+    slices: list[SliceReference] = field(default_factory=list)
+    regions: frozenset[str] = frozenset()
+    antecedent: Draft | None = None
+
+    @property
+    def diameters_mm(self) -> tuple[float, ...]:
+        """Current size, largest first; empty where unknown."""
+        return self.measurement.values_mm if self.measurement else ()
+
+    def adopt_kind(self, other: Draft) -> None:
+        """Take the more specific kind of two names of one lesion."""
+        if KIND_RANK[other.kind] > KIND_RANK[self.kind]:
+            self.kind, self.kind_certainty = other.kind, other.kind_certainty
+
+    def finding(self, study_id: str) -> Finding:
+        """The finished finding."""
+        measurement = self.measurement
+        qualifier = measurement.qualifier if measurement and measurement.qualifier else self.qualifier
+        if measurement and qualifier is None:
+            qualifier = "exact"
+        return Finding(
+            study_id=study_id,
+            kind=self.kind,
+            structure=self.structure,
+            side=self.place.side,
+            parts=self.place.parts,
+            count=self.count,
+            diameters_mm=self.diameters_mm,
+            size_qualifier=qualifier,
+            size_range_mm=measurement.range_mm if measurement else None,
+            prior_diameters_mm=self.prior_diameters_mm,
+            trend=self.trend,
+            attenuation=self.attenuation,
+            enhancement=self.enhancement,
+            existence=self.existence,
+            kind_certainty=self.kind_certainty,
+            temporal=self.temporal,
+            slices=tuple(dict.fromkeys(self.slices)),
+            short_axis=self.short_axis,
+            span=self.span,
+            section=self.section or None,
+        )

@@ -1,0 +1,302 @@
+"""From one statement to drafts: what each lesion word of the sentence amounts to."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+
+from dictamen.interval import Interval
+from dictamen.reports import describe
+from dictamen.reports.anchors import Anchor, find_anchors
+from dictamen.reports.discourse import (
+    Context,
+    complete,
+    continues_last,
+    item_structure,
+    listed_as_node,
+    opens_with_anaphor,
+    refers_to_lesion,
+)
+from dictamen.reports.drafts import Draft, Place
+from dictamen.reports.link import OrganMention, choose_organ, link_sizes
+from dictamen.reports.measurements import Measurement
+from dictamen.reports.places import find_place, lesion_place, regions
+from dictamen.reports.scope import assertion, existence, is_differential, is_prior, trend
+from dictamen.reports.statement import Statement
+
+
+@dataclass(slots=True)
+class Denied:
+    """A denied lesion word and the organs that it clears."""
+
+    structures: list[tuple[str, OrganMention | None]] = field(default_factory=list)
+
+
+def read_anchors(statement: Statement, organs: list[OrganMention], context: Context) -> tuple[list[Draft], Denied]:
+    """Drafts of the lesions that the sentence states, and the organs that it declares free of lesions."""
+    anchors = find_anchors(statement)
+    if not anchors and not statement.measurements:
+        return [], Denied()
+    linked, loose = link_sizes(statement, anchors) if statement.measurements else ({}, [])
+    drafts: list[Draft] = []
+    denied = Denied()
+    for index, anchor in enumerate(anchors):
+        said = assertion(statement, anchor, anchors)
+        goes_on = context.last is not None and continues_last(statement, anchor)
+        organ = _organ(statement, anchor, organs, anchors, context, goes_on=goes_on)
+        if said.denied and not said.resolved:
+            if not said.only_new:
+                denied.structures += _cleared(statement, anchor, organ, organs, anchors, context)
+            continue
+        if anchor.negated_only or organ[0] is None or is_differential(statement, anchor):
+            continue
+        neighbours = (anchors[index - 1] if index else None, anchors[index + 1] if index + 1 < len(anchors) else None)
+        made = _drafts(statement, anchor, organ, neighbours, linked.get(index, []))
+        if goes_on:
+            complete(statement, context, made[0])
+        if said.resolved or anchor.history:
+            made = [replace(draft, temporal="prior", existence="absent") for draft in made]
+        drafts += made
+        drafts += _also(statement, anchor, organ, organs, made)
+    if not anchors and loose:
+        drafts += _without_anchor(statement, loose, organs, context)
+    return drafts, denied
+
+
+def _organ(
+    statement: Statement,
+    anchor: Anchor,
+    organs: list[OrganMention],
+    anchors: list[Anchor],
+    context: Context,
+    *,
+    goes_on: bool,
+) -> tuple[str | None, OrganMention | None]:
+    """Structure of a lesion: by its own name, the sentence, the heading, or what the text was about."""
+    if goes_on and context.last is not None:
+        anchor.definite = True
+        return context.last.structure, None
+    if anchor.node and not listed_as_node(statement, anchor, context):
+        return "lymph_node", None
+    for implied in statement.of("lesion_organ"):
+        if implied.start == anchor.start:
+            return implied.value, None
+    chosen = choose_organ(statement, anchor, organs, anchors)
+    if chosen is not None:
+        return chosen.structure, chosen
+    if statement.sentence.section.organ is not None:
+        return statement.sentence.section.organ, None
+    if any(organ.near for organ in organs) and not anchor.definite:
+        return None, None
+    refers = anchor.definite or opens_with_anaphor(statement)
+    if refers and context.last is not None:
+        return context.last.structure, None
+    if anchor.history:
+        return None, None
+    last_resort = (word.value for word in statement.of("lesion_organ_last") if word.start == anchor.start)
+    return context.topic or next(last_resort, None), None
+
+
+_COORDINATED = re.compile(
+    r"(?:[\s,/&]|\b(?:and|or|nor|the|left|right|both|bilateral|in|of|visualized|visualised|surrounding|within)\b){1,12}",
+    re.IGNORECASE,
+)
+
+
+def _coordinated(statement: Statement, chosen: OrganMention, organs: list[OrganMention]) -> list[OrganMention]:
+    """Organs in one list with the chosen one: "in the liver, spleen and both kidneys"."""
+    group = [chosen]
+    for organ in organs:
+        if organ.mention.start >= group[-1].mention.end and not organ.near and not organ.part:
+            gap = statement.between(group[-1].mention.end, organ.mention.start)
+            if not _COORDINATED.fullmatch(gap):
+                break
+            group.append(organ)
+    for organ in reversed(organs):
+        if organ.mention.end <= group[0].mention.start and not organ.near and not organ.part:
+            if not _COORDINATED.fullmatch(statement.between(organ.mention.end, group[0].mention.start)):
+                break
+            group.insert(0, organ)
+    return group
+
+
+def _cleared(
+    statement: Statement,
+    anchor: Anchor,
+    organ: tuple[str | None, OrganMention | None],
+    organs: list[OrganMention],
+    anchors: list[Anchor],
+    context: Context,
+) -> list[tuple[str, OrganMention | None]]:
+    structure, mention = organ
+    if structure is None or anchor.history:
+        return []
+    if mention is None:
+        return [(structure, None)]
+    return [(each.structure, each) for each in _coordinated(statement, mention, organs)]
+
+
+def _also(
+    statement: Statement,
+    anchor: Anchor,
+    organ: tuple[str | None, OrganMention | None],
+    organs: list[OrganMention],
+    made: list[Draft],
+) -> list[Draft]:
+    """One draft for each further organ of the list: "cysts in the liver and both kidneys"."""
+    mention = organ[1]
+    if mention is None or not anchor.plural or any(draft.measurement for draft in made) or mention.part:
+        return []
+    others = [each for each in _coordinated(statement, mention, organs) if each.structure != mention.structure]
+    unique = {each.structure: each for each in others}
+    return [
+        replace(
+            made[0],
+            structure=each.structure,
+            place=find_place(statement, each.structure, each.mention.start - 20, each.mention.end, each.mention.start),
+            slices=[],
+        )
+        for each in unique.values()
+        if not statement.lexicon.attribute("organ", each.structure, "compartment", False)
+    ]
+
+
+def _drafts(
+    statement: Statement,
+    anchor: Anchor,
+    organ: tuple[str | None, OrganMention | None],
+    neighbours: tuple[Anchor | None, Anchor | None],
+    sizes: list[Measurement],
+) -> list[Draft]:
+    """One draft, or one for each size of "a 7 mm and a 5 mm nodule"."""
+    before, after = neighbours
+    floor = before.last if before else statement.first
+    ceiling = after.first if after else statement.last
+    prior = [size for size in sizes if is_prior(statement, size)]
+    current = describe.with_third_axis(statement, [size for size in sizes if size not in prior])
+    template = _template(statement, anchor, organ, neighbours, floor, ceiling)
+    template.prior_diameters_mm = prior[0].values_mm if prior else ()
+    limit = after.start if after else statement.sentence.end
+    if not current:
+        template.qualifier = describe.stated_size(statement, anchor, floor)
+        template.slices = describe.slice_reference(statement, anchor.end, limit)
+        return [template]
+    group = anchor.plural and (
+        len(current) == 1 or describe.is_largest(statement, current[0]) or current[0].qualifier == "max"
+    )
+    if len(current) == 1 or group or not _each_its_own(statement, anchor, current):
+        return [_sized(statement, template, current[0], group=group, limit=limit)]
+    return [_one_of_several(statement, template, current, number, prior) for number in range(len(current))]
+
+
+_SAME_LESION = re.compile(
+    r"\b(?:axial|coronal|sagittal|plane|dimension|diameter|thick|deep|wide|AP|transverse)\b", re.IGNORECASE
+)
+
+
+def _each_its_own(statement: Statement, anchor: Anchor, sizes: list[Measurement]) -> bool:
+    """Whether several sizes at one noun are several lesions."""
+    if anchor.plural:
+        return True
+    gap = statement.between(sizes[0].end, sizes[1].start)
+    return (
+        re.search(r"\band\b|,", gap) is not None and _SAME_LESION.search(gap) is None and sizes[1].end <= anchor.start
+    )
+
+
+def _template(
+    statement: Statement,
+    anchor: Anchor,
+    organ: tuple[str | None, OrganMention | None],
+    neighbours: tuple[Anchor | None, Anchor | None],
+    floor: int,
+    ceiling: int,
+) -> Draft:
+    structure = organ[0] or ""
+    return Draft(
+        structure=structure,
+        kind=anchor.kind,
+        kind_certainty=anchor.kind_certainty,
+        place=lesion_place(statement, anchor, structure, organ[1], neighbours),
+        regions=regions(statement) if structure == "lymph_node" else frozenset(),
+        count=describe.count(statement, anchor, floor),
+        span=(anchor.start, anchor.end),
+        sentence=(statement.sentence.start, statement.sentence.end),
+        section=statement.sentence.section.name,
+        impression=statement.sentence.impression,
+        plural=anchor.plural,
+        definite=anchor.definite,
+        indefinite=anchor.indefinite,
+        trend=trend(statement, anchor),
+        attenuation=describe.attenuation(statement, anchor, floor, ceiling),
+        enhancement=describe.enhancement(statement, anchor, floor, ceiling),
+        existence=existence(statement, anchor),
+    )
+
+
+def _sized(statement: Statement, template: Draft, size: Measurement, *, group: bool, limit: int) -> Draft:
+    if group and size.qualifier is None and describe.is_largest(statement, size):
+        size = replace(size, qualifier="max")
+    template.measurement = size
+    template.span = (min(template.span[0], size.start), max(template.span[1], size.end))
+    template.short_axis = describe.is_short_axis(statement, size)
+    template.slices = describe.slice_reference(statement, size.end, limit) or describe.slice_reference(
+        statement, template.span[1], limit
+    )
+    return template
+
+
+def _one_of_several(
+    statement: Statement, template: Draft, sizes: list[Measurement], number: int, prior: list[Measurement]
+) -> Draft:
+    size = sizes[number]
+    low = sizes[number - 1].end if number else statement.sentence.start
+    high = sizes[number + 1].start if number + 1 < len(sizes) else statement.sentence.end
+    own = find_place(statement, template.structure, max(low, size.start - 40), min(high, size.end + 90), size.end)
+    old = [measurement.values_mm for measurement in prior if size.end <= measurement.start < high]
+    draft = replace(template, count=Interval.exact(1), plural=False, place=own if own else template.place, slices=[])
+    draft.prior_diameters_mm = old[0] if old else ()
+    draft.span = (size.start, size.end)
+    return _sized(statement, draft, size, group=False, limit=high)
+
+
+def _without_anchor(
+    statement: Statement, loose: list[Measurement], organs: list[OrganMention], context: Context
+) -> list[Draft]:
+    """Sizes in a sentence that names no lesion: an item of a list, or a size in the sentence after."""
+    current = [size for size in loose if not is_prior(statement, size)]
+    current = describe.with_third_axis(statement, current)
+    structure = item_structure(statement, organs) or (context.listing.structure if context.listing else "")
+    if context.listing is not None and current and structure:
+        template = replace(
+            context.listing,
+            structure=structure,
+            antecedent=None,
+            definite=False,
+            plural=False,
+            count=Interval.exact(1),
+            measurement=None,
+            slices=[],
+            prior_diameters_mm=(),
+            sentence=(statement.sentence.start, statement.sentence.end),
+            attenuation=None,
+            existence="present",
+            kind="uncertain",
+            trend=None,
+            qualifier=None,
+            place=Place(),
+        )
+        return [_one_of_several(statement, template, current, number, []) for number in range(len(current))]
+    last = context.last
+    if last is None or not refers_to_lesion(statement):
+        return []
+    if current and last.measurement is None:
+        size = current[0]
+        if last.plural and describe.is_largest(statement, size) and size.qualifier is None:
+            size = replace(size, qualifier="max")
+        last.measurement = size
+        last.slices += describe.slice_reference(statement, size.end, statement.sentence.end)
+    old = [size for size in loose if size not in current and is_prior(statement, size)]
+    if old and not last.prior_diameters_mm:
+        last.prior_diameters_mm = old[0].values_mm
+    return []

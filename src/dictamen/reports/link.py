@@ -1,0 +1,199 @@
+"""Attachment: which organ a lesion word belongs to, and which size belongs to which word.
+
+Every candidate has a cost in words of distance, with penalties for what stands between; the cheapest wins. Sizes may
+also go to distractors (an artery, an effusion, a slice thickness, the organ itself): what has a size and is no lesion.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from dictamen.reports.anchors import Anchor
+from dictamen.reports.measurements import Measurement
+from dictamen.reports.mentions import Mention
+from dictamen.reports.statement import Statement
+
+_LEFT_CLOSE = 0.6
+"""Cost of a word between an organ and the lesion right behind it: "hepatic hypodense lesion"."""
+_CLOSE_WORDS = 3
+_LEFT_FAR = 1.1
+_RIGHT = 0.9
+_IN_ORGAN = -1.5
+"""Reward of "in the", "of the" before an organ behind the lesion."""
+_COMMA_LEFT, _COMMA_RIGHT = 2.2, 1.3
+_BREAK = 6.0
+_ANCHOR_BETWEEN = 7.0
+_HEADING = -3.0
+"""Reward of the organ that the heading names."""
+_MAX_COST = 33.0
+"""Words; farther organs have nothing to do with the lesion."""
+_NEAR_WORDS = 5
+"""Words between "adjacent to" and the organ."""
+_ONE_PHRASE_WORDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class OrganMention:
+    """An organ named in a sentence; `near` where the words say that something is beside it."""
+
+    structure: str
+    mention: Mention
+    near: bool
+    part: bool = False
+
+
+def organ_mentions(statement: Statement) -> list[OrganMention]:
+    """Organs of a sentence in order, those that a part implies ("upper lobe") included."""
+    found = [OrganMention(m.value, m, _is_near(statement, m)) for m in statement.of("organ")]
+    for part in statement.of("part"):
+        implied = part.term.attributes.get("implies")
+        if implied and not any(o.mention.start <= part.start < o.mention.end for o in found):
+            found.append(OrganMention(implied, part, _is_near(statement, part), part=True))
+    return sorted(found, key=lambda organ: (organ.mention.start, organ.part))
+
+
+def _is_near(statement: Statement, organ: Mention) -> bool:
+    for cue in statement.of("relation", "near"):
+        if 0 <= organ.first - cue.last <= _NEAR_WORDS:
+            gap = statement.between(cue.end, organ.start)
+            between = [
+                x for x in (*statement.of("organ"), *statement.of("relation", "in")) if cue.end <= x.start < organ.start
+            ]
+            if "," not in gap and ";" not in gap and not between:
+                return True
+    return False
+
+
+def choose_organ(
+    statement: Statement, anchor: Anchor, organs: list[OrganMention], anchors: list[Anchor]
+) -> OrganMention | None:
+    """The organ that the lesion lies in, by the sentence's own words; None where it names none."""
+    heading = statement.sentence.section.organ
+    best: tuple[float, OrganMention] | None = None
+    for organ in organs:
+        if organ.near or organ.structure == "lymph_node":
+            continue
+        cost = _organ_cost(statement, anchor, organ, anchors)
+        if organ.structure == heading:
+            cost += _HEADING
+        if cost < _MAX_COST and (best is None or cost < best[0]):
+            best = (cost, organ)
+    if best is None:
+        return None
+    chosen = best[1]
+    if heading == "lung" and chosen.structure in ("pleura", "mediastinum", "soft_tissue", "bronchus"):
+        return OrganMention("lung", chosen.mention, False)
+    return chosen
+
+
+def _organ_cost(statement: Statement, anchor: Anchor, organ: OrganMention, anchors: list[Anchor]) -> float:
+    mention = organ.mention
+    cost = float(statement.lexicon.attribute("organ", organ.structure, "weight", 0.0))
+    if mention.last <= anchor.first:
+        words = anchor.first - mention.last
+        commas = statement.commas(mention.end, anchor.start)
+        close = words <= _CLOSE_WORDS and not commas
+        cost += words * (_LEFT_CLOSE if close else _LEFT_FAR) + _COMMA_LEFT * commas
+        cost += _BREAK * statement.breaks(mention.end, anchor.start)
+        between = [other for other in anchors if mention.end <= other.start < anchor.start]
+        return cost + _ANCHOR_BETWEEN * 0.5 * bool(between and not _shared_phrase(statement, between[0], anchor))
+    if mention.first >= anchor.last:
+        words = mention.first - anchor.last
+        cost += words * _RIGHT + _COMMA_RIGHT * statement.commas(anchor.end, mention.start)
+        cost += _BREAK * statement.breaks(anchor.end, mention.start)
+        if any(0 <= mention.first - cue.last <= _ONE_PHRASE_WORDS for cue in statement.of("relation", "in")):
+            cost += _IN_ORGAN
+        between = [other for other in anchors if anchor.end <= other.start < mention.start]
+        return cost + _ANCHOR_BETWEEN * bool(between)
+    return cost
+
+
+def _shared_phrase(statement: Statement, a: Anchor, b: Anchor) -> bool:
+    return b.first - a.last <= _ONE_PHRASE_WORDS
+
+
+_NEW_PHRASE = re.compile(r";|\b(?:and|with) (?:a|an|there|another)\b", re.IGNORECASE)
+_NEW_PHRASE_COST = 10.0
+_SIZE_COMMA = 3.0
+_SIZE_BEFORE = 0.8
+"""A size before its noun ("5 mm nodule") is nearer than one behind."""
+_MEASURED = 8.0
+"""Cost of a word behind a size that already has a subject ("measuring 2 cm, with arterial enhancement")."""
+_VERB_WORDS = 3
+_DISTRACTOR_HANDICAP = 0.3
+
+
+def link_sizes(statement: Statement, anchors: list[Anchor]) -> tuple[dict[int, list[Measurement]], list[Measurement]]:
+    """Sizes by index of the anchor that they belong to, and those that no lesion word competes for.
+
+    A size that a distractor wins is in neither.
+    """
+    rivals = [*statement.of("distractor"), *_measured_organs(statement, anchors)]
+    linked: dict[int, list[Measurement]] = {}
+    loose: list[Measurement] = []
+    last: Measurement | None = None
+    for size in statement.measurements:
+        if last is not None and is_third_axis(statement, last, size):
+            linked[next(index for index, sizes in linked.items() if last in sizes)].append(size)
+            continue
+        last = None
+        costs = [(_size_cost(statement, size, anchor.start, anchor.end), index) for index, anchor in enumerate(anchors)]
+        rival = min((_size_cost(statement, size, r.start, r.end) + _DISTRACTOR_HANDICAP for r in rivals), default=None)
+        if costs and (rival is None or min(costs)[0] <= rival):
+            linked.setdefault(min(costs)[1], []).append(size)
+            last = size if len(size.values_mm) == 2 else None
+        elif rival is None:
+            loose.append(size)
+    return linked, loose
+
+
+_THIRD_AXIS_REACH = 110
+"""Characters between two in-plane axes and the third."""
+_AXIS_NAME_REACH = 28
+"""Characters behind a size in which its axis is named: "4 cm in length"."""
+
+
+def is_third_axis(statement: Statement, last: Measurement, size: Measurement) -> bool:
+    """Whether `size` is the third axis of `last`: "57 x 46 mm and a craniocaudal length of 88 mm"."""
+    if len(last.values_mm) != 2 or len(size.values_mm) != 1 or size.start - last.end > _THIRD_AXIS_REACH:
+        return False
+    return any(last.end <= cue.start < size.end + _AXIS_NAME_REACH for cue in statement.of("axis", "third"))
+
+
+def _measured_organs(statement: Statement, anchors: list[Anchor]) -> list[Mention]:
+    """Organs that are themselves measured: "the liver measures 17 cm"."""
+    measured = []
+    for verb in statement.of("presence", "seen"):
+        if not statement.text[verb.start : verb.end].lower().startswith("measur"):
+            continue
+        for organ in statement.of("organ"):
+            lesion_before = any(anchor.start < verb.start for anchor in anchors)
+            if 0 <= verb.first - organ.last <= 2 and not lesion_before and organ.value != "lymph_node":
+                measured.append(organ)
+    return measured
+
+
+def _has_subject(statement: Statement, size: Measurement) -> bool:
+    """Whether "measuring" stands before the size: what is measured is then to its left."""
+    first = statement.tokens.at(size.start)
+    return any(
+        word.startswith("measur") for word in statement.tokens.words[max(first - _VERB_WORDS, statement.first) : first]
+    )
+
+
+def _size_cost(statement: Statement, size: Measurement, start: int, end: int) -> float:
+    tokens = statement.tokens
+    if start >= size.end:
+        low, high = size.end, start
+        cost = max(0, tokens.at(high) - tokens.at(low)) * _SIZE_BEFORE + _MEASURED * _has_subject(statement, size)
+    else:
+        low, high = end, size.start
+        cost = float(max(0, tokens.at(high) - tokens.at(low)))
+    if high <= low:
+        return cost
+    gap = statement.text[low:high]
+    cost += _SIZE_COMMA * gap.count(",")
+    if _NEW_PHRASE.search(gap):
+        cost += _NEW_PHRASE_COST
+    return cost

@@ -1,0 +1,184 @@
+"""Sizes in a report: every way of writing them, in millimetres, with what was said about their exactness.
+
+Series and image numbers, dates, ratios, Hounsfield units, volumes, doses and gauges are not sizes.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dictamen.interval import Interval
+from dictamen.reports.schema import SizeQualifier, SliceReference
+
+MM_PER_CM = 10.0
+MAX_DIAMETER_MM = 400.0
+"""Larger than this is a slip or another quantity (a table position, a volume)."""
+
+_NUMBER = r"(?:\d{1,4}(?:[.,]\d{1,2})?|\.\d{1,2})"
+_UNIT = r"(?:mm|cm|millimet(?:er|re)s?|milimet(?:er|re)s?|centimet(?:er|re)s?)"
+_TIMES = r"\s{0,2}(?:x|×|\*|by)\s{0,2}"
+_TO = r"\s{0,2}(?:-|–|to)\s{0,2}"
+_SIZE = re.compile(
+    rf"(?<![\w.:/,])(?P<axes>{_NUMBER}[\s-]{{0,2}}(?:{_UNIT})?(?:{_TIMES}{_NUMBER}[\s-]{{0,2}}(?:{_UNIT})?){{0,2}})"
+    rf"(?:(?P<join>{_TO}|\s{{0,2}}(?:and|or|,|&)\s{{0,2}})(?P<second>{_NUMBER})[\s-]{{0,2}}(?P<unit>{_UNIT}))?(?![\w/]|\d)",
+    re.IGNORECASE,
+)
+_AXIS = re.compile(rf"({_NUMBER})[\s-]{{0,2}}({_UNIT})?", re.IGNORECASE)
+NUMBER_WORDS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
+)  # fmt: skip
+"""Spelled numbers, each at its own index."""
+_SPELLED = re.compile(rf"\b({'|'.join(NUMBER_WORDS)})[ -]({_UNIT})\b", re.IGNORECASE)
+_NOT_A_SIZE_AFTER = re.compile(
+    r"\s{0,2}-?(?:(?:thick|slices?|sections?|spiral|helical|collimat\w{0,5}|axial (?:images|slices|sections)|gauge"
+    r"|intervals?|reconstruct\w{0,6}|coronal|increments?|of (?:contrast|saline))\b|/|\^?[23]\b|²|³|hg\b)",
+    re.IGNORECASE,
+)
+_BELOW = re.compile(
+    r"(?:sub|<|≤|less than|smaller than|under|below|up to|not exceeding|at most|no larger than|not larger than)"
+    r"[\s-]{0,2}(?:approximately )?$",
+    re.IGNORECASE,
+)
+_ABOVE = re.compile(r"(?:>|≥|at least|more than|greater than|larger than|over|exceeding)\s{0,2}$", re.IGNORECASE)
+_ABOUT = re.compile(
+    r"(?:approximately|about|roughly|nearly|around|approx\.?|circa|ca\.?|almost|~|estimated(?: at)?)\s{0,2}$",
+    re.IGNORECASE,
+)
+_CUE_WINDOW = 28
+"""Characters before a size in which "up to", "about" ... are looked for; longer than any of them."""
+
+_SERIES_IMAGE = (
+    re.compile(
+        r"\(\s?(?:im(?:age|a)?s?\.?|s|se|ser(?:ies)?\.?)?\s?#?(?P<series>\d{1,4})\s?[:;-]\s?(?P<image>\d{1,4})(?:[^()]{0,40})\)",
+        re.IGNORECASE,
+    ),
+    re.compile(r"(?:on |, )(?P<series>\d{1,3}):(?P<image>\d{1,4})\b"),
+    re.compile(
+        r"\bse(?:ries)?\.?\s?#?(?P<series>\d{1,4})[,;/ ]{0,3}(?:and )?im(?:a?ges?|\.)?\s?#?(?P<image>\d{1,4})",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"\bim(?:ages?|g|\.)?\s?#?(?P<image>\d{1,4})\s?(?:of|on|,|;|/)?\s?(?:in )?"
+        r"se(?:ries)?\.?\s?#?(?P<series>\d{1,4})",
+        re.IGNORECASE,
+    ),
+    re.compile(r"\bimages?\s?#?\s?(?P<image>\d{1,4})\b", re.IGNORECASE),
+    re.compile(r"\(ima\s(?P<image>\d{1,4})\)", re.IGNORECASE),
+)
+_MAY_HOLD_SLICE = re.compile(r"[:;#(]\s?\d|\bim|\bse", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One size as dictated.
+
+    Args:
+        start, end: offsets in the original text.
+        values_mm: one to three axes, largest first.
+        qualifier: None where nothing was said (exact).
+        range_mm: [smallest, largest] of a range or a limit, else None.
+    """
+
+    start: int
+    end: int
+    values_mm: tuple[float, ...]
+    qualifier: SizeQualifier | None = None
+    range_mm: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SliceMention:
+    """A reference to an image, and where it stands."""
+
+    start: int
+    end: int
+    reference: SliceReference
+
+
+def find_slices(text: str) -> list[SliceMention]:
+    """References such as "(12:94)", "Im 64, Se 302", "image #12"; ordered by place, none inside another."""
+    if not _MAY_HOLD_SLICE.search(text):
+        return []
+    matches = [
+        (match.start(), rank, match) for rank, pattern in enumerate(_SERIES_IMAGE) for match in pattern.finditer(text)
+    ]
+    found: list[SliceMention] = []
+    end = 0
+    for start, _, match in sorted(matches, key=lambda item: item[:2]):
+        if start >= end:
+            groups = match.groupdict()
+            series = int(groups["series"]) if groups.get("series") else None
+            end = match.end()
+            found.append(SliceMention(start, end, SliceReference(series=series, image=int(groups["image"]))))
+    return found
+
+
+def find_measurements(text: str, slices: list[SliceMention]) -> list[Measurement]:
+    """All sizes in millimetres, in order; those inside a slice reference are none."""
+    starts = [slice_.start for slice_ in slices]
+    found = [
+        measurement
+        for match in _SIZE.finditer(text)
+        if not _inside(slices, starts, match)
+        for measurement in _from_match(text, match)
+    ]
+    for match in _SPELLED.finditer(text):
+        value = NUMBER_WORDS.index(match[1].lower()) * (MM_PER_CM if match[2][0] in "cC" else 1.0)
+        found.append(_qualified(text, *match.span(), (value,)))
+    return sorted((m for m in found if _is_size(text, m)), key=lambda m: m.start)
+
+
+def _inside(slices: list[SliceMention], starts: list[int], match: re.Match[str]) -> bool:
+    """Whether the match overlaps a slice reference."""
+    index = bisect_left(starts, match.end()) - 1
+    return index >= 0 and slices[index].end > match.start()
+
+
+def _is_size(text: str, measurement: Measurement) -> bool:
+    return 0 < measurement.values_mm[0] <= MAX_DIAMETER_MM and not _NOT_A_SIZE_AFTER.match(
+        text, measurement.end, measurement.end + 24
+    )
+
+
+def _from_match(text: str, match: re.Match[str]) -> Iterator[Measurement]:
+    start, axes_end = match.start("axes"), match.end("axes")
+    axes = _AXIS.findall(match["axes"])
+    own_units = [unit for _, unit in axes if unit]
+    joined, second = match["join"], match["second"]
+    unit = own_units[-1] if own_units else match["unit"] if joined and len(axes) == 1 else None
+    if unit is None:
+        if second and len(axes) > 1:  # "3 x 4 to 5 cm": one unit for all
+            unit = match["unit"]
+        else:
+            return
+    values = tuple(sorted((_mm(number, own or unit) for number, own in axes), reverse=True))
+    if not second:
+        yield _qualified(text, start, axes_end, values)
+        return
+    other = _mm(second, match["unit"])
+    is_range = re.search(r"-|–|to", joined) is not None and len(axes) == 1
+    if is_range and values[0] < other:
+        yield Measurement(start, match.end(), (other,), "range", Interval(values[0], other))
+        return
+    yield _qualified(text, start, axes_end, values)
+    yield _qualified(text, match.start("second"), match.end(), (other,))
+
+
+def _mm(number: str, unit: str) -> float:
+    return round(float(number.replace(",", ".")) * (MM_PER_CM if unit.lower().startswith("c") else 1.0), 2)
+
+
+def _qualified(text: str, start: int, end: int, values_mm: tuple[float, ...]) -> Measurement:
+    end = start + len(text[start:end].rstrip(" -"))
+    before = text[max(0, start - _CUE_WINDOW) : start]
+    if _BELOW.search(before):
+        return Measurement(start, end, values_mm, "max", Interval(0.0, values_mm[0]))
+    if _ABOVE.search(before):
+        return Measurement(start, end, values_mm, "min", Interval(values_mm[0]))
+    if _ABOUT.search(before):
+        return Measurement(start, end, values_mm, "approx")
+    return Measurement(start, end, values_mm)

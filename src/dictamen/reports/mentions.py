@@ -1,0 +1,50 @@
+"""Find every word of the lexicon in a report, in one pass; longest term first, so that terms never overlap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dictamen.reports.lexicon import Lexicon, Term
+from dictamen.reports.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A term of the lexicon at a place.
+
+    Args:
+        term: what it means; a phrase with several meanings gives several mentions.
+        start, end: offsets in the original text.
+        first, last: words [first, last).
+    """
+
+    term: Term
+    start: int
+    end: int
+    first: int
+    last: int
+
+    @property
+    def category(self) -> str:
+        """Category of the term."""
+        return self.term.category
+
+    @property
+    def value(self) -> str:
+        """Value of the term within its category."""
+        return self.term.value
+
+
+def find_mentions(tokens: Tokens, lexicon: Lexicon) -> list[Mention]:
+    """All mentions in order of their place; linear in the number of words."""
+    starts, ends = tokens.starts, tokens.ends
+    longest = lexicon.longest
+    mentions = []
+    index, total = 0, len(tokens.words)
+    while index < total:
+        length, terms = longest(tokens, index)
+        last = index + (length or 1)
+        for term in terms:
+            mentions.append(Mention(term, starts[index], ends[last - 1], index, last))
+        index = last
+    return mentions

@@ -1,0 +1,111 @@
+"""The rule reader: offline, deterministic, linear in the length of the report.
+
+sections -> sentences -> mentions, sizes, slices -> for each sentence anchors, scope, attachment -> drafts -> merge ->
+organ states.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dictamen.reports.discourse import Context, opens_list, unlocated
+from dictamen.reports.drafts import Draft
+from dictamen.reports.extract import read_anchors
+from dictamen.reports.lexicon import Lexicon, load
+from dictamen.reports.link import OrganMention, organ_mentions
+from dictamen.reports.measurements import find_measurements, find_slices
+from dictamen.reports.mentions import find_mentions
+from dictamen.reports.merge import merge
+from dictamen.reports.normality import cleared, normal_statements, removed_statements
+from dictamen.reports.organ_states import OrganStatement, clear_statements, organ_states
+from dictamen.reports.schema import Flag, ReportFindings
+from dictamen.reports.sections import find_sections
+from dictamen.reports.sentences import split_sentences
+from dictamen.reports.statement import Statement, statements
+from dictamen.reports.tokens import tokenize
+
+MAX_FINDINGS = 500
+"""Mentions of lesions in one report; more is no report, and merging costs the square of their number."""
+TOPIC_SENTENCES = 1
+"""Sentences without an organ after which a text is no longer about the last one."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What has been gathered so far."""
+
+    drafts: list[Draft] = field(default_factory=list)
+    clear: list[OrganStatement] = field(default_factory=list)
+    removed: list[OrganStatement] = field(default_factory=list)
+    flags: list[Flag] = field(default_factory=list)
+
+
+def read_report(text: str, study_id: str, *, lexicon: Lexicon | None = None) -> ReportFindings:
+    """Findings of one report, with spans into `text`.
+
+    Args:
+        text: the report as written; any length, any characters.
+        study_id: carried into every finding.
+        lexicon: built-in terms if None; `lexicon.load(overlay)` for a site's own.
+    """
+    words = lexicon or load()
+    reading = _Reading()
+    if not text.strip():
+        reading.flags.append(Flag(code="empty", message="The report has no text."))
+    context = Context()
+    for statement in _statements(text, words):
+        _read_statement(statement, context, reading)
+    if len(reading.drafts) > MAX_FINDINGS:
+        reading.flags.append(Flag(code="too_many", message=f"Only the first {MAX_FINDINGS} lesions were read."))
+    drafts, conflicts = merge(reading.drafts[:MAX_FINDINGS])
+    clear = clear_statements(reading.clear, reading.removed, drafts)
+    removed = list({statement.key: statement for statement in reading.removed}.values())
+    return ReportFindings(
+        study_id=study_id,
+        findings=tuple(draft.finding(study_id) for draft in drafts),
+        clear_structures=tuple(sorted(statement.key for statement in clear)),
+        removed_structures=tuple(sorted(statement.key for statement in removed)),
+        organ_states=organ_states(clear, removed, drafts),
+        flags=(*reading.flags, *conflicts),
+        lexicon_hash=words.hash,
+    )
+
+
+def _statements(text: str, lexicon: Lexicon) -> list[Statement]:
+    tokens = tokenize(text)
+    slices = find_slices(text)
+    sentences = split_sentences(text, find_sections(text, lexicon))
+    mentions = find_mentions(tokens, lexicon)
+    return list(statements(text, tokens, lexicon, sentences, mentions, find_measurements(text, slices), slices))
+
+
+def _read_statement(statement: Statement, context: Context, reading: _Reading) -> None:
+    if statement.sentence.section.start != context.section_start:
+        context.section_start = statement.sentence.section.start
+        context.listing = context.topic = None
+    organs = organ_mentions(statement)
+    reading.clear += normal_statements(statement, organs)
+    reading.removed += removed_statements(statement, organs)
+    drafts, denied = read_anchors(statement, organs, context)
+    limited = bool(statement.of("limited"))
+    reading.clear += [cleared(statement, structure, organ, limited=limited) for structure, organ in denied.structures]
+    reading.drafts += drafts
+    _remember(statement, organs, context, drafts)
+
+
+def _remember(statement: Statement, organs: list[OrganMention], context: Context, drafts: list[Draft]) -> None:
+    """Keep what the next sentence may refer to."""
+    current = [draft for draft in drafts if draft.temporal == "current"]
+    if current:
+        context.last = current[-1]
+    named = next((organ for organ in organs if not organ.near), None)
+    if named:
+        context.topic, context.topic_age = named.structure, 0
+    else:
+        context.topic_age += 1
+        if context.topic_age > TOPIC_SENTENCES or statement.of("distractor"):
+            context.topic = None
+    if opens_list(statement) and statement.of("lesion"):
+        context.listing = current[-1] if current else unlocated(statement)
+    elif not statement.measurements:
+        context.listing = None

@@ -1,0 +1,123 @@
+"""Headings and what their text is about: history is skipped, an impression repeats, an organ gives context."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from dictamen.reports.lexicon import Lexicon
+from dictamen.reports.tokens import tokenize
+
+Role = Literal["skip", "findings", "impression"]
+
+_HEADING = re.compile(
+    r"(?:^|(?<=[\n.!?])|(?<=[.!?] )|(?<=[.!?]  )|(?<=[A-Z]: ))[ \t]{0,8}(?:#{1,6} ?)?(?:\d{1,2}[.)] ?)?\*{0,2}"
+    r"(?P<name>[A-Z][A-Za-z/&,() \-]{2,58}?)(?:\*{0,2} {0,2}:\*{0,2}|\*{2}[ \t]{0,4}(?=\n|$)|[ \t]{0,4}(?=\n|$))"
+)
+_LIST_INTRODUCTION = re.compile(r"example|includ|follow|target|largest|measur|respectively", re.IGNORECASE)
+_DEFAULT_ORGANS = ("lymph_node", "lung", "bone", "chest_wall")
+"""Which organ of a heading with two ("Lungs and pleura") is the default for its text."""
+_MOST_ORGANS = 2
+"""A heading with more organs is about none of them."""
+_LABEL_WORDS = 4
+"""Longest label such as "Metastatic disease:" before the sentence that it announces."""
+_LONG_SKIPPED = 700
+"""Characters; a "technique" longer than this often holds the whole report."""
+_REPORTED = re.compile(
+    r"\b(?:there (?:is|are)|was observed|were observed|is seen|are seen|demonstrates?|unremarkable)\b", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the report: text[start:end] under the heading `name` ("" before the first)."""
+
+    name: str
+    role: Role
+    organs: tuple[str, ...]
+    start: int
+    end: int
+
+    @property
+    def organ(self) -> str | None:
+        """The organ that a statement without one is about; None where the heading names several."""
+        if len(set(self.organs)) > _MOST_ORGANS:
+            return None
+        return next(
+            (organ for organ in _DEFAULT_ORGANS if organ in self.organs), self.organs[0] if self.organs else None
+        )
+
+
+def find_sections(text: str, lexicon: Lexicon) -> list[Section]:
+    """Sections in order; together with the headings they cover the text."""
+    headings = [
+        (match, *kind) for match in _HEADING.finditer(text) if (kind := _classify(text, match, lexicon)) is not None
+    ]
+    first = headings[0][0].start() if headings else len(text)
+    named = any(match["name"].lower().startswith("finding") for match, _, _ in headings)  # before it: why and how
+    sections = [Section("", "skip" if named else "findings", (), 0, first)] if first else []
+    for number, (match, role, organs) in enumerate(headings):
+        end = headings[number + 1][0].start() if number + 1 < len(headings) else len(text)
+        if role == "skip" and _holds_findings(text, match.end(), end):
+            role = "findings"
+        sections.append(Section(match["name"].strip(), role, organs, match.end(), end))
+    return sections
+
+
+def _holds_findings(text: str, start: int, end: int) -> bool:
+    return end - start > _LONG_SKIPPED and len(_REPORTED.findall(text, start, end)) >= 2
+
+
+def _classify(text: str, match: re.Match[str], lexicon: Lexicon) -> tuple[Role, tuple[str, ...]] | None:
+    """Role and organs of a heading, or None where it is ordinary text that ends with a colon or a line break."""
+    name = match["name"].strip()
+    has_colon = ":" in match[0][match.end("name") - match.start() :] or "**" in match[0]
+    if not has_colon and not (name.isupper() or _alone(text, match)):
+        return None
+    tokens = tokenize(name)
+    length, terms = lexicon.longest(tokens, 0) if tokens.words else (0, ())
+    roles = {term.value for term in terms if term.category == "heading"}
+    if not has_colon and length != len(tokens.words) and not ("findings" in roles and name.isupper()):
+        return None
+    if "skip" in roles:
+        return "skip", ()
+    if "impression" in roles:
+        return "impression", ()
+    organs, lesion = _organs(name, lexicon)
+    if _LIST_INTRODUCTION.search(name) or (lesion and not _text_follows(text, match.end())):
+        return None
+    if has_colon and re.match(r"\s{0,2}\d", text[match.end() : match.end() + 4]) and not roles:
+        return None
+    labels = lesion and has_colon and len(tokens.words) <= _LABEL_WORDS
+    if organs or roles or name.isupper() or labels:
+        return "findings", organs
+    return None
+
+
+def _alone(text: str, match: re.Match[str]) -> bool:
+    before = text[: match.start("name")].rstrip(" \t")
+    return not before or before.endswith("\n")
+
+
+def _text_follows(text: str, offset: int) -> bool:
+    return re.match(r"[ \t]{1,4}[A-Z]", text[offset : offset + 5]) is not None
+
+
+def _organs(name: str, lexicon: Lexicon) -> tuple[tuple[str, ...], bool]:
+    """Organs that a heading names, and whether it names a lesion."""
+    tokens = tokenize(name)
+    organs: list[str] = []
+    lesion = False
+    index = 0
+    while index < len(tokens.words):
+        length, terms = lexicon.longest(tokens, index)
+        for term in terms:
+            if term.category == "organ":
+                organs.append(term.value)
+            elif term.category == "lesion" and term.value == "node":
+                organs.append("lymph_node")
+            elif term.category == "lesion":
+                lesion = True
+        index += max(length, 1)
+    return tuple(dict.fromkeys(organs)), lesion

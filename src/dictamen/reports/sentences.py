@@ -1,0 +1,134 @@
+"""Sentences with offsets into the original text: prose, lists, quoted bullets, impressions without punctuation."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from dictamen.reports.sections import Section
+
+_BOUNDARY = re.compile(
+    r"[.!?\n•▪\"](?:"  # one leading set lets the engine skip ordinary letters
+    r"(?<=[.!?])[\"')\]]{0,2}\s{1,20}(?=[\"'(\[]{0,2}[A-Z0-9*•\-–\"])"  # full stop
+    r"|(?<=\n)[ \t\r\n]{0,40}(?=\S)"  # line break
+    r"|(?<=[•▪])\s{0,4}"  # bullet
+    r"|(?<=[a-z)\d]\.)(?=[A-Z][a-z])"  # missing space
+    r"|(?<=\")\s{0,4}(?=[A-Z0-9\"])"  # quoted bullet
+    r"|(?<=[.?]\"))"
+)
+_WORD = re.compile(r"[^\W_]")
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:dr|mr|mrs|vs|approx|ca|no|fig|e\.g|i\.e|st|im|se|img|resp|max|min|incl|seg|b)|(?:^|\s)[A-Z])\.$",
+    re.IGNORECASE,
+)
+_NUMBERING = re.compile(r"\s{0,4}(?:\d{1,2}[.)]|[-*–])?\s{0,4}$")
+_CONTINUES = re.compile(r"(?:[a-z(,]|\d{1,3}(?:\.\d+)?\s?(?:mm|cm)\b)")
+_OPEN_END = re.compile(
+    r"(?:,|\b(?:the|of|in|and|with|a|an|to|for|at|is|are|on|or|from|by|without|no|along|within|right|left|than|as))\s{0,3}$",
+    re.IGNORECASE,
+)
+_CAPITAL_START = re.compile(r"(?<=[a-z0-9)?]) (?=[A-Z][a-z]{2,})")
+MAX_SENTENCE = 2000
+"""Characters; real sentences are shorter by far, and a sentence costs the square of its length."""
+_RUN_ON = 3
+"""Capitalised words inside a sentence that make it a list without punctuation."""
+_VERB = re.compile(
+    r"\b(?:is|are|was|were|has|have|been|seen|observed|noted|measures?|shows?|detected|there|demonstrates?|evaluated|contains?|appears?)\b",
+    re.IGNORECASE,
+)
+_MIN_RESTATED = 2
+"""Verbless sentences at the end that make an impression without a heading."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """text[start:end] in a section; `impression` is set also where only the form tells it."""
+
+    start: int
+    end: int
+    section: Section
+    impression: bool = False
+
+
+_BULLETS = ('"', "“", "•")
+
+
+def split_sentences(text: str, sections: list[Section]) -> list[Sentence]:
+    """Sentences of all sections that are not skipped."""
+    sentences: list[Sentence] = []
+    for section in sections:
+        if section.role == "skip":
+            continue
+        spans = [piece for span in _split(text, section.start, section.end) for piece in _run_on(text, *span)]
+        impression = section.role == "impression"
+        sentences += [Sentence(start, end, section, impression) for start, end in spans]
+    return _implicit_impression(text, sentences)
+
+
+def _split(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    spans = []
+    begin = start
+    for match in _BOUNDARY.finditer(text, start, end):
+        stop = match.start() + (match[0][0] in ".!?")
+        if "\n" in match[0]:
+            if _is_soft_break(text, match, begin):
+                continue
+        elif _ABBREVIATION.search(text, max(begin, stop - 8), stop):
+            continue
+        if _NUMBERING.fullmatch(text, begin, stop):
+            continue
+        spans.append((begin, stop))
+        begin = match.end()
+    spans.append((begin, end))
+    return [piece for first, last in spans for piece in _pieces(first, last) if _WORD.search(text, *piece)]
+
+
+def _pieces(start: int, end: int) -> list[tuple[int, int]]:
+    """Cut what is too long to be a sentence, so that the work for one stays bounded."""
+    return [(first, min(first + MAX_SENTENCE, end)) for first in range(start, end, MAX_SENTENCE)]
+
+
+def _is_soft_break(text: str, match: re.Match[str], begin: int) -> bool:
+    """Whether a line break only wraps a line."""
+    if match[0].count("\n") > 1 and not text[match.end() : match.end() + 1].islower():
+        return False
+    if text[begin : match.start()].rstrip(" \t\r")[-1:] in (".", ":", ";"):
+        return False
+    before = text[max(begin, match.start() - 12) : match.start()]
+    return _CONTINUES.match(text, match.end()) is not None or _OPEN_END.search(before) is not None
+
+
+def _run_on(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Split a list that lost its punctuation before each capitalised word."""
+    starts = [match.end() for match in _CAPITAL_START.finditer(text, start, end)]
+    if len(starts) < _RUN_ON:
+        return [(start, end)]
+    edges = [start, *starts, end]
+    return list(pairwise(edges))
+
+
+def _implicit_impression(text: str, sentences: list[Sentence]) -> list[Sentence]:
+    """Mark the restating end of a report that has no heading for it."""
+    if any(sentence.impression for sentence in sentences) or len(sentences) < 2 * _MIN_RESTATED:
+        return sentences
+    middle = len(sentences) // 3
+    quoted = [i for i, s in enumerate(sentences) if i > middle and _opens_quote(text, s)]
+    first = quoted[0] if quoted else len(sentences) - _verbless_tail(text, sentences)
+    if first <= middle:
+        return sentences
+    return [replace(s, impression=i >= first) for i, s in enumerate(sentences)]
+
+
+def _opens_quote(text: str, sentence: Sentence) -> bool:
+    before = text[max(0, sentence.start - 3) : sentence.start + 2]
+    return any(mark in before for mark in _BULLETS)
+
+
+def _verbless_tail(text: str, sentences: list[Sentence]) -> int:
+    count = 0
+    for sentence in reversed(sentences):
+        if sentence.section.name or _VERB.search(text, sentence.start, sentence.end):
+            break
+        count += 1
+    return count if count >= _MIN_RESTATED else 0

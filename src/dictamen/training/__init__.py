@@ -1,0 +1,1 @@
+"""Training: batches of masked and reported patches, the loop, checkpoints, validation."""

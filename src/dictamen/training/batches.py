@@ -1,0 +1,170 @@
+"""Batches of patches: which studies, which place, which supervision. A pure function of (seed, step)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dictamen.cohort.sampling import Box, StratifiedSampler, patch_start, start_containing
+from dictamen.cohort.store import Cohort
+from dictamen.losses.ball_plan import BallPlan, plan_of
+from dictamen.supervision.from_findings import constraints
+from dictamen.supervision.ledger import Ledger
+from dictamen.supervision.patch import PatchSupervision
+from dictamen.supervision.rasterise import StudyPatch, StudyRegions, StudySupervisor, collate
+from dictamen.training.augmentation import Augmenter
+from dictamen.training.config import TrainConfig
+from dictamen.training.plan import Plan
+
+REGIONS_KEPT = 4096
+"""Studies whose region geometry stays in memory, about 100 kB each."""
+PREFETCH = 4
+"""Batches made ahead of the step that needs them."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """image [B, 1, X, Y, Z] float32, normalised; what is known of it; where lesions are searched; what was counted."""
+
+    image: Tensor
+    supervision: PatchSupervision
+    plan: BallPlan
+    ledger: Ledger = field(default_factory=Ledger)
+
+
+class BatchMaker:
+    """Makes the batch of any step."""
+
+    def __init__(self, cohort: Cohort, plan: Plan, supervisor: StudySupervisor, config: TrainConfig) -> None:
+        self.cohort = cohort
+        self.plan = plan
+        self.supervisor = supervisor
+        self.config = config
+        self.augment = Augmenter(config.augmentation)
+        both = {"masks": config.masks_per_batch, "reports": config.reports_per_batch}
+        size = config.masks_per_batch + config.reports_per_batch
+        later = _filled({name: count for name, count in both.items() if getattr(plan, name)}, size)
+        self.counts = ({"masks": size} if plan.masks else later, later)
+        self.draws = {name: _Draw(name, getattr(plan, name), plan.positive, config) for name in later | self.counts[0]}
+        self.regions = lru_cache(maxsize=REGIONS_KEPT)(self._regions)
+
+    def batch(self, step: int) -> Batch:
+        """The batch of `step`: the same for the same seed, whatever was computed before."""
+        counts = self.counts[int(step >= self.config.first_report_step)]
+        images, patches, ledger = [], [], Ledger()
+        for slot, group in enumerate(name for name, count in counts.items() for _ in range(count)):
+            rng = np.random.default_rng((self.config.seed, step, slot))
+            study_id = self.draws[group].study(step * counts[group] + slot, rng)
+            voxels, known = (
+                self._mask_patch(study_id, rng) if group == "masks" else self._report_patch(study_id, rng, ledger)
+            )
+            image, patch = self._augmented(voxels, known, rng)
+            images.append(image)
+            patches.append(patch)
+        supervision = collate(patches)
+        return Batch(torch.stack(images), supervision, plan_of(supervision), ledger)
+
+    def _mask_patch(self, study_id: str, rng: np.random.Generator) -> tuple[np.ndarray, StudyPatch]:
+        study, size = self.cohort.study(study_id), self.config.patch_size
+        lesions = [
+            box for target in self.plan.targets for box in study.component_boxes.get(f"lesion:{target.name}", ())
+        ]
+        organs = [study.boxes[f"organ:{organ}"] for organ in self.plan.organ_labels if f"organ:{organ}" in study.boxes]
+        box = self._box(lesions, organs, rng)
+        start = patch_start(study.shape, size, box=box, rng=rng)
+        patch = self.supervisor.patch_from_masks(
+            study.patch("organs", start, size),
+            study.patch("lesions", start, size),
+            study.organ_names_annotated,
+            study.lesion_names_annotated,
+            start=start,
+            shape=study.shape,
+            spacing_mm=study.spacing_mm,
+        )
+        return study.patch("image", start, size), patch
+
+    def _report_patch(self, study_id: str, rng: np.random.Generator, ledger: Ledger) -> tuple[np.ndarray, StudyPatch]:
+        study, size, regions = self.cohort.study(study_id), self.config.patch_size, self.regions(study_id)
+        box = self._box(regions.positive_boxes, regions.other_boxes, rng)
+        if box is None:
+            start = patch_start(study.shape, size, rng=rng)
+        else:  # a region that is cut by the patch loses its lower bound and its lesions
+            start = start_containing(study.shape, size, box, rng=rng)
+        patch = self.supervisor.patch_from_regions(
+            regions, study.patch("organs", start, size), start, size, ledger=ledger
+        )
+        return study.patch("image", start, size), patch
+
+    def _box(self, lesions: Sequence[Box], others: Sequence[Box], rng: np.random.Generator) -> Box | None:
+        """What the patch is centred on: a lesion (or region with one), an organ (or clear region), or nothing."""
+        chance = rng.random()
+        if chance >= 1 - self.config.anywhere:
+            return None
+        choices = lesions if lesions and (chance < self.config.lesion_centred or not others) else others
+        return choices[int(rng.integers(len(choices)))] if choices else None
+
+    def _regions(self, study_id: str) -> StudyRegions:
+        report = self.cohort.findings(study_id)
+        study = self.cohort.study(study_id)
+        known, deferred = constraints(report, self.supervisor.targets) if report else ([], [])
+        return self.supervisor.regions(
+            study.level("organs", 1),
+            study.affine,
+            known,
+            deferred,
+            annotated_organs=study.organ_names_annotated,
+            study_id=study_id,
+        )
+
+    def _augmented(self, image: np.ndarray, patch: StudyPatch, rng: np.random.Generator) -> tuple[Tensor, StudyPatch]:
+        normalised = torch.from_numpy(self.config.window.apply(image))[None]
+        labels = torch.from_numpy(np.stack([patch.state, patch.region]))
+        normalised, labels, zoom = self.augment(normalised, labels, rng=rng)
+        state, region = labels.numpy()
+        return normalised, replace(patch, state=state, region=region, spacing_mm=patch.spacing_mm / zoom)
+
+
+class _Draw:
+    """Studies of one group in turn, those with a target lesion `positive_share` of the time."""
+
+    def __init__(self, name: str, studies: Sequence[str], positive: Collection[str], config: TrainConfig) -> None:
+        halves = {
+            f"{name} with lesion": [study for study in studies if study in positive],
+            f"{name} without": [study for study in studies if study not in positive],
+        }
+        self.samplers = [StratifiedSampler({key: ids}, {key: 1}, config.seed) for key, ids in halves.items() if ids]
+        self.share = config.positive_share
+
+    def study(self, position: int, rng: np.random.Generator) -> str:
+        """The study at a position of the endless shuffled list of its half."""
+        sampler = self.samplers[0 if rng.random() < self.share else -1]
+        return sampler.batch(position)[0][1]
+
+
+def _filled(counts: dict[str, int], size: int) -> dict[str, int]:
+    """The counts, scaled up to `size` where a group is missing, so that every arm sees batches of one size."""
+    missing = size - sum(counts.values())
+    return {name: count + (missing if index == 0 else 0) for index, (name, count) in enumerate(counts.items())}
+
+
+def stream(maker: BatchMaker, *, start: int, stop: int, threads: int) -> Iterator[Batch]:
+    """Batches of steps [start, stop) in order, made ahead in threads: reading and numpy release Python's lock."""
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="batches") as pool:
+        pending: list[Future[Batch]] = []
+        try:
+            for step in range(start, stop + PREFETCH):
+                if step < stop:
+                    pending.append(pool.submit(maker.batch, step))
+                if step >= start + PREFETCH or step >= stop:
+                    if not pending:
+                        return
+                    yield pending.pop(0).result()
+        finally:
+            for future in pending:
+                future.cancel()

@@ -1,0 +1,187 @@
+"""Everything that can be set about a training run, with its default and the reason for it."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from dictamen.errors import InputError, UsageError
+from dictamen.models.normalise import IntensityWindow
+
+Supervision = Literal["masks", "reports"]
+PatchSide = Annotated[int, Field(ge=8)]  # voxels; the presets halve the grid up to five times, and pad below that
+UNKNOWN_KEY = "extra_forbidden"
+"""pydantic's word for it."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LossSettings(_Section):
+    """Weights of the terms; those of reports are relative to the masks' Dice + cross-entropy of 1."""
+
+    reports: float = Field(default=0.1, ge=0)  # as published; .3 and 1 over-painted on the phantom's validation studies
+    volume: float = Field(default=0.5, ge=0)  # as published
+    ball: float = Field(default=0.5, ge=0)  # as published
+    absence: float = Field(default=0.1, ge=0)  # absent regions are ordinary negatives of the masked Dice + BCE already
+    volume_mode: Literal["interval", "published"] = "interval"
+    teacher: bool = True  # the EMA model, not the model itself, chooses where the ball targets lie
+
+
+class Augmentation(_Section):
+    """Random changes of a training patch; sizes in mm stay true, since a zoom changes the patch's spacing."""
+
+    # probability along x, y, z; outputs carry no side, craniocaudal order is kept
+    flip: tuple[float, float, float] = (0.5, 0.5, 0.0)
+    rotate_degrees: float = Field(default=15.0, ge=0, le=180)  # about the craniocaudal axis, as a patient lies
+    rotate_probability: float = Field(default=0.3, ge=0, le=1)
+    zoom: tuple[float, float] = (0.85, 1.2)  # span of body sizes among adults
+    intensity_probability: float = Field(default=0.15, ge=0, le=1)  # nnU-Net's
+    noise_std: float = Field(default=0.05, ge=0)  # in normalised units
+
+
+class TrainConfig(_Section):
+    """One training run. Written resolved to RUN/config.toml; unknown keys are errors."""
+
+    preset: str = "unet"
+    network: dict[str, Any] = Field(default_factory=dict)  # overrides of the preset's arguments
+    supervision: tuple[Supervision, ...] = ("masks", "reports")
+    targets: tuple[str, ...] | None = None  # lesion labels; None: all lesion labels of the cohort
+    organs: tuple[str, ...] | None = None  # structures trained beside them; None: the targets' organs
+    # use the masks of only so many studies; the others count as reports
+    max_mask_studies: int | None = Field(default=None, ge=1)
+    steps: int = Field(default=2000, ge=1)
+    masks_only_fraction: float = Field(default=0.2, ge=0, lt=1)  # stage 1: first the masks, then masks and reports
+    patch_size: tuple[PatchSide, PatchSide, PatchSide] = (64, 64, 64)
+    masks_per_batch: int = Field(default=1, ge=0)
+    reports_per_batch: int = Field(default=1, ge=0)
+    # studies with a lesion are drawn so often, however rare they are
+    positive_share: float = Field(default=0.67, ge=0, le=1)
+    # share of mask patches centred on a lesion, as nnU-Net's 1/3 random
+    lesion_centred: float = Field(
+        default=0.5, ge=0, le=1
+    )  # share of patches centred on a lesion or on a region that has one
+    # share of patches at a random place of the volume: without them nothing is learned of what lies outside the organs
+    anywhere: float = Field(default=0.25, ge=0, le=1)
+    learning_rate: float = Field(default=1e-2, gt=0)  # of the small default network; lower it for large ones
+    second_stage_rate: float = Field(default=1.0, gt=0)  # factor on the learning rate once reports join
+    weight_decay: float = Field(default=0.05, ge=0)
+    warm_up_steps: int = Field(default=50, ge=0)
+    decay_power: float = Field(default=0.9, ge=0)
+    gradient_clip: float = Field(default=1.0, gt=0)
+    ema_decay: float = Field(default=0.99, ge=0, lt=1)
+    auxiliary_head: bool = True  # the volume loss acts there, so that it can't blur the final head
+    losses: LossSettings = LossSettings()
+    augmentation: Augmentation = Augmentation()
+    window: IntensityWindow = IntensityWindow()
+    validate_every: int = Field(default=500, ge=1)
+    validation_studies: int = Field(default=16, ge=0)  # at most so many, positives first in turn
+    checkpoint_every: int = Field(default=250, ge=1)
+    log_every: int = Field(default=25, ge=1)
+    seed: int = Field(default=0, ge=0)
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"  # 3x faster than 32 bit, on the CPU too
+    accelerator: str = "auto"
+    devices: int = Field(default=1, ge=1)
+    nodes: int = Field(default=1, ge=1)
+    loader_threads: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainConfig:
+        if not self.supervision:
+            raise ValueError("`supervision` must name at least one of masks, reports")
+        if self.masks_per_batch + self.reports_per_batch == 0:
+            raise ValueError("`masks_per_batch` + `reports_per_batch` must be at least 1")
+        return self
+
+    @property
+    def first_report_step(self) -> int:
+        """The step at which reports join the masks."""
+        if "masks" not in self.supervision:
+            return 0
+        return round(self.masks_only_fraction * self.steps) if "reports" in self.supervision else self.steps
+
+
+def resolve(file: Path | None = None, assignments: Iterable[str] = (), **values: object) -> TrainConfig:
+    """Defaults, then the toml `file`, then `values` that are not None, then `key=value` assignments (dotted keys).
+
+    Raises:
+        UsageError: an unknown key or a value out of range, with the key's name.
+        InputError: the file can't be read as toml.
+    """
+    merged: dict[str, Any] = _read_toml(file) if file else {}
+    merged.update({key: value for key, value in values.items() if value is not None})
+    for assignment in assignments:
+        _assign(merged, assignment)
+    return validated(merged, where=file)
+
+
+def validated(values: dict[str, Any], *, where: object = None) -> TrainConfig:
+    """The configuration of these values, or a UsageError that names each wrong key."""
+    try:
+        return TrainConfig.model_validate(values)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        problems = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {_said(e)}" for e in found)
+        unknown = [e["loc"] for e in found if e["type"] == UNKNOWN_KEY]
+        raise UsageError(
+            f"The training configuration is wrong: {problems}.",
+            where=where,
+            expected="keys " + ", ".join(_keys_beside(unknown[0])) if unknown else None,
+            next_step="correct the key in --set or in the configuration file",
+        ) from error
+
+
+def _said(error: ErrorDetails) -> str:
+    return "there is no such key" if error["type"] == UNKNOWN_KEY else error["msg"]
+
+
+def _keys_beside(place: tuple[str | int, ...]) -> list[str]:
+    """The keys of the section that the unknown key at `place` stands in."""
+    section: type[BaseModel] = TrainConfig
+    for name in place[:-1]:
+        inner = section.model_fields[str(name)].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        section = inner
+    return list(section.model_fields)
+
+
+def to_toml(config: TrainConfig) -> str:
+    """The configuration as toml, one key a line, None left out; `resolve` reads it back."""
+    scalars, tables = [], []
+    for key, value in config.model_dump(mode="json", exclude_none=True).items():
+        if isinstance(value, dict):
+            tables.append(f"\n[{key}]\n" + "".join(f"{name} = {json.dumps(item)}\n" for name, item in value.items()))
+        else:
+            scalars.append(f"{key} = {json.dumps(value)}\n")
+    return "".join(scalars + tables)
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError("The configuration file can't be read.", where=file, got=error) from error
+
+
+def _assign(values: dict[str, Any], assignment: str) -> None:
+    key, separator, text = assignment.partition("=")
+    if not separator or not key.strip():
+        raise UsageError("`--set` takes key=value.", got=assignment)
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        value = text
+    *sections, name = key.strip().split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise UsageError("`--set` names a key inside something that is no section.", got=assignment)
+    values[name] = value

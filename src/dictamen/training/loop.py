@@ -1,0 +1,202 @@
+"""The training loop, to be read in one sitting."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from dictamen.cohort.store import Cohort
+from dictamen.errors import InputError
+from dictamen.losses.total import LossWeights, report_losses
+from dictamen.models import presets
+from dictamen.models.card import Architecture, ModelCard, TrainingStudies
+from dictamen.models.ema import ExponentialMovingAverage
+from dictamen.models.package import save_model
+from dictamen.supervision.ledger import Ledger
+from dictamen.supervision.rasterise import StudySupervisor
+from dictamen.training import checkpoint
+from dictamen.training.batches import Batch, BatchMaker, stream
+from dictamen.training.checkpoint import TrainingState
+from dictamen.training.config import TrainConfig
+from dictamen.training.plan import Plan, output_labels
+from dictamen.training.record import MetricsLog
+from dictamen.training.schedule import learning_rate
+from dictamen.training.validation import validate
+
+Progress = Callable[[int, int, str], None]
+"""Called after each step with (steps done, steps in all, a few words)."""
+
+
+class Trainer:
+    """One network, its optimiser and its data; `restore` goes to a checkpoint, `fit` runs what is left of the steps."""
+
+    def __init__(self, fabric: Fabric, cohort: Cohort, plan: Plan, run: Path, config: TrainConfig) -> None:
+        self.fabric, self.cohort, self.plan, self.run, self.config = fabric, cohort, plan, run, config
+        network = presets.build(
+            config.preset,
+            in_channels=1,
+            out_channels=len(plan.labels),
+            auxiliary_head=config.auxiliary_head,
+            **config.network,
+        )
+        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's annotation lacks it
+        presets.check_patch(config.patch_size, network.divisor)
+        self.ema = ExponentialMovingAverage(network, decay=config.ema_decay)
+        fabric.to_device(self.ema.model)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+        self.network, self.optimizer = fabric.setup(network, optimizer)
+        self.state = TrainingState(network, self.ema, optimizer)
+        self.supervisor = StudySupervisor(
+            plan.targets, plan.organs, organ_names=cohort.info.organ_labels, lesion_names=cohort.info.lesion_labels
+        )
+        self.weights = LossWeights(
+            report=config.losses.reports,
+            volume=config.losses.volume,
+            ball=config.losses.ball,
+            absence=config.losses.absence,
+            volume_mode=config.losses.volume_mode,
+        )
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Operating threshold of each label: the best validation's, or 0.5."""
+        return self.state.best_thresholds or (0.5,) * len(self.plan.labels)
+
+    def restore(self) -> None:
+        """Go to the newest checkpoint of the run, where there is one."""
+        checkpoint.restore(self.run / "checkpoints", self.state, self.config)
+
+    def fit(self, *, progress: Progress | None) -> None:
+        """Run the steps from the present one to the end."""
+        config, folder = self.config, self.run / "checkpoints"
+        log = MetricsLog(self.run / "metrics.jsonl", from_step=self.state.step)
+        maker = BatchMaker(self.cohort, self.plan, self.supervisor, config)
+        ledger, window = Ledger(), _Window()
+        for batch in stream(maker, start=self.state.step, stop=config.steps, threads=config.loader_threads):
+            waited = window.mark_waited()
+            terms = self.step(batch)
+            self.state.step += 1
+            ledger = ledger + batch.ledger
+            window.add(terms, waited=waited)
+            step = self.state.step
+            if step % config.log_every == 0 or step == config.steps:
+                values = window.flush()
+                _check_finite(values, step)
+                log.write(step=step, event="train", learning_rate=learning_rate(step - 1, config), **values)
+            if step % config.validate_every == 0 or step == config.steps:
+                self._validate(log)
+                log.write(step=step, event="supervision", **ledger.to_json())
+                ledger = Ledger()
+            if step % config.checkpoint_every == 0 or step == config.steps:
+                checkpoint.save(folder, self.state, config)
+            if progress:
+                progress(step, config.steps, "masks and reports" if step > config.first_report_step else "masks")
+        if self.state.best_score < 0:
+            self._save_model()
+
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        """One optimiser step; the terms of the loss, detached, still on the device."""
+        config, device = self.config, self.fabric.device
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.state.step, config)
+        image = batch.image.to(device, memory_format=torch.channels_last_3d, non_blocking=True)
+        supervision = batch.supervision.to(device)
+        teacher = self._teacher_logits(image) if config.losses.teacher and batch.plan.rows else None
+        output = self.network(image)
+        terms = report_losses(
+            output.logits,
+            output.auxiliary,
+            supervision,
+            self.weights,
+            teacher_logits=teacher,
+            plan=batch.plan.to(device),
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(terms["total"])
+        self.fabric.clip_gradients(self.network, self.optimizer, max_norm=config.gradient_clip)
+        self.optimizer.step()
+        self.ema.update(self.state.model)
+        return {name: value.detach() for name, value in terms.items()}
+
+    @torch.no_grad()
+    def _teacher_logits(self, image: Tensor) -> Tensor:
+        with self.fabric.autocast():
+            logits: Tensor = self.ema.model(image).logits
+        return logits.float()
+
+    def _validate(self, log: MetricsLog) -> None:
+        result = validate(self.ema.model, self.cohort, self.plan, self.config, device=self.fabric.device)
+        if result is None:
+            return
+        log.write(step=self.state.step, event="validation", **result.to_json())
+        if result.score > self.state.best_score:
+            self.state.best_score, self.state.best_thresholds = result.score, result.thresholds
+            self._save_model()
+
+    def _save_model(self) -> None:
+        """RUN/model: the mean weights now, with the thresholds of the best validation."""
+        plan, config = self.plan, self.config
+        card = ModelCard(
+            architecture=Architecture(
+                preset=config.preset,
+                out_channels=len(plan.labels),
+                auxiliary_head=config.auxiliary_head,
+                overrides=config.network,
+            ),
+            labels=output_labels(plan, self.thresholds),
+            spacing_mm=self.cohort.info.spacing_mm,
+            patch_size=config.patch_size,
+            intensity=config.window,
+            supervision={"masks": len(plan.masks), "reports": len(plan.reports)},
+            training_studies=TrainingStudies.of((*plan.masks, *plan.reports)),
+            validation={"score": self.state.best_score} if self.state.best_score >= 0 else {},
+        )
+        save_model(self.run / "model", self.ema.model, card)
+
+
+class _Window:
+    """Means of the loss terms and times since the last line of the log; tensors are read once a line, not a step."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self.terms: list[dict[str, Tensor]] = []
+        self.waited = 0.0
+        self.begun = self.last = time.monotonic()
+
+    def mark_waited(self) -> float:
+        return time.monotonic() - self.last
+
+    def add(self, terms: dict[str, Tensor], *, waited: float) -> None:
+        self.terms.append(terms)
+        self.waited += waited
+        self.last = time.monotonic()
+
+    def flush(self) -> dict[str, float]:
+        seconds = time.monotonic() - self.begun
+        means = {name: float(torch.stack([term[name] for term in self.terms]).mean()) for name in self.terms[0]}
+        values = {
+            **means,
+            "seconds_per_step": seconds / len(self.terms),
+            "waiting_share": self.waited / max(seconds, 1e-9),
+        }
+        self._reset()
+        return values
+
+
+def _check_finite(values: dict[str, float], step: int) -> None:
+    wrong = [name for name, value in values.items() if not math.isfinite(value)]
+    if wrong:
+        raise InputError(
+            "The loss is no longer finite.",
+            where=f"step {step}",
+            got=", ".join(wrong),
+            next_step="resume from the last checkpoint with a lower learning_rate, or with precision=32-true",
+        )

@@ -1,0 +1,43 @@
+import json
+from pathlib import Path
+
+import pytest
+from small_models import write_image
+
+from dictamen.cli.main import main
+
+
+def call(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as caught:
+        main(["predict", *map(str, words)])
+    captured = capsys.readouterr()
+    return int(caught.value.code or 0), captured.out, captured.err
+
+
+def test_some_succeed(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_image(tmp_path / "in" / "good.nii.gz")
+    (tmp_path / "in" / "bad.nii.gz").write_bytes(b"")
+    code, out, err = call(capsys, run, tmp_path / "in", "-o", tmp_path / "out", "--device", "cpu", "--json")
+    assert code == 0
+    facts = json.loads(out)
+    assert facts["predicted"] == ["good"]
+    assert [failure["study_id"] for failure in facts["failed"]] == ["bad"]
+    code, out, err = call(capsys, run, tmp_path / "in", "-o", tmp_path / "out", "--device", "cpu", "--resume")
+    assert code == 0
+    assert "1 were there already" in out
+    assert "Failed: bad" in err
+
+
+def test_none_succeeds(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad.nii.gz").write_bytes(b"")
+    code, _, err = call(capsys, run, tmp_path / "bad.nii.gz", "-o", tmp_path / "out")
+    assert code == 3
+    assert "No study could be predicted" in err
+    assert "Traceback" not in err
+
+
+def test_wrong_usage(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_image(tmp_path / "good.nii.gz")
+    assert call(capsys, run, tmp_path / "good.nii.gz", "-o", tmp_path / "out", "--device", "toaster")[0] == 2
+    assert call(capsys, run, tmp_path / "good.nii.gz")[0] == 2
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,124 @@
+"""The sum of all losses, and what they make of free logits when nothing but a report is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from dictamen.losses.absence import absence_loss
+from dictamen.losses.ball_plan import plan_of
+from dictamen.losses.overlap import masked_dice_bce
+from dictamen.losses.total import LossWeights, report_losses
+from dictamen.losses.volume import SMALL_MM3, volume_loss
+from dictamen.supervision.patch import PatchSupervision
+
+DIAMETERS = (12.0, 8.0)
+SIZE = 28
+
+
+def ball_volume(diameter: float) -> float:
+    return torch.pi / 6 * diameter**3
+
+
+def two_organs() -> PatchSupervision:
+    """One label; row 0, an organ with lesions of 12 and 8 mm; row 1, an organ without any; outside of both negative."""
+    region = torch.zeros(1, 1, 2 * SIZE, SIZE, SIZE, dtype=torch.uint8)
+    region[:, :, 2 : SIZE - 1, 2:-2, 2:-2], region[:, :, SIZE + 1 : -2, 2:-2, 2:-2] = 1, 2
+    volume = sum(ball_volume(d) for d in DIAMETERS)
+    return PatchSupervision(
+        state=torch.where(region == 1, 2, 0).to(torch.uint8),
+        region=region,
+        volume_lo=torch.tensor([[[0.8 * volume, 0.0]]]),
+        volume_hi=torch.tensor([[[1.2 * volume, 0.0]]]),
+        weight=torch.ones(1, 1, 2),
+        absent=torch.tensor([[[False, True]]]),
+        rest_negative=torch.ones(1, 1, 2, dtype=torch.bool),
+        lesion_index=torch.zeros(2, 3, dtype=torch.long),
+        lesion_diameters_mm=torch.tensor(DIAMETERS)[:, None].expand(2, 3),
+        lesion_volume_mm3=torch.tensor([ball_volume(d) for d in DIAMETERS]),
+        lesion_known=torch.ones(2, dtype=torch.bool),
+        spacing_mm=torch.ones(1, 3),
+    )
+
+
+def noise(seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(1, 1, 2 * SIZE, SIZE, SIZE, generator=generator) * 0.3 - 4
+
+
+def test_terms_and_their_sum() -> None:
+    s, logits, auxiliary = two_organs(), noise(0), noise(1)
+    weights = LossWeights(overlap=0.9, report=0.2, volume=0.3, ball=0.4, absence=0.6)
+    alone, both = report_losses(logits, None, s, weights), report_losses(logits, auxiliary, s, weights)
+    tables = (s.region, s.volume_lo, s.volume_hi, s.weight, s.spacing_mm)
+    assert alone["volume"] == volume_loss(logits, *tables) and both["volume"] == volume_loss(auxiliary, *tables)
+    assert both["ball"] == alone["ball"]
+    assert both["absence"] == absence_loss(logits, s.region, s.absent, s.weight)
+    assert both["overlap"].item() == pytest.approx(
+        (masked_dice_bce(logits, s.state) + masked_dice_bce(auxiliary, s.state)).item() / 2
+    )
+    for terms in (alone, both):
+        report = 0.3 * terms["volume"] + 0.4 * terms["ball"] + 0.6 * terms["absence"]
+        assert terms["total"].item() == pytest.approx((0.9 * terms["overlap"] + 0.2 * report).item(), rel=1e-6)
+
+
+def test_auxiliary_head_of_half_resolution() -> None:
+    auxiliary = torch.zeros(1, 1, SIZE, SIZE // 2, SIZE // 2, requires_grad=True)
+    report_losses(noise(), auxiliary, two_organs(), LossWeights())["total"].backward()
+    assert auxiliary.grad is not None and auxiliary.grad.any()
+
+
+def test_the_sum_never_waits_for_the_device() -> None:
+    s, meta = two_organs(), torch.device("meta")
+    plan = plan_of(s).to(meta)
+    logits = torch.empty(s.state.shape, device=meta, dtype=torch.bfloat16, requires_grad=True)
+    terms = report_losses(logits, logits, s.to(meta), LossWeights(), teacher_logits=logits, plan=plan)
+    terms["total"].backward()
+    assert logits.grad is not None
+
+
+def optimise(weights: LossWeights, logits: torch.Tensor, steps: int = 150) -> torch.Tensor:
+    """Free logits, no network: probabilities after Adam. Their start is smooth noise, which alone decides the place."""
+    s, logits = two_organs(), logits.clone().requires_grad_()
+    optimizer = torch.optim.Adam([logits], lr=0.1)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        report_losses(logits, None, s, weights)["total"].backward()
+        optimizer.step()
+    return logits.detach().sigmoid()[0, 0]
+
+
+def hints() -> torch.Tensor:
+    """Noise with two faint, smaller spots in the first organ (p = .1 at their best) and a fainter one in the second."""
+    logits = noise()
+    for centre, height in (((9, 9, 9), 3.0), ((18, 19, 19), 2.5), ((40, 14, 14), 2.0)):
+        grid = torch.stack(torch.meshgrid(*[torch.arange(n) for n in logits.shape[2:]], indexing="ij"))
+        squared = sum((grid[i] - centre[i]) ** 2 for i in range(3))
+        logits += height * torch.exp(-squared / 18.0)
+    return logits
+
+
+def test_report_alone_gives_number_size_and_place() -> None:
+    p = optimise(LossWeights(report=1.0), hints())
+    components, count = ndimage.label((p > 0.5).numpy())
+    sizes = ndimage.sum_labels(np.ones_like(components), components, range(1, count + 1))
+    # logits that are free of each other leave specks at a lesion's edge, where the noise ranks the voxels
+    lesions = [i + 1 for i in np.argsort(-sizes) if sizes[i] >= SMALL_MM3]
+    assert len(lesions) == 2
+    assert sizes.sum() - sum(sizes[i - 1] for i in lesions) < 0.1 * sizes.sum()
+    assert [sizes[i - 1] for i in lesions] == pytest.approx([ball_volume(d) for d in DIAMETERS], rel=0.35)
+    centres = ndimage.center_of_mass(components > 0, components, lesions)
+    assert np.abs(np.array(centres) - [(9, 9, 9), (18, 19, 19)]).max() < 2.5
+    volume = p[:SIZE].sum().item()
+    assert 0.75 < volume / sum(ball_volume(d) for d in DIAMETERS) < 1.25
+    assert p[SIZE:].max() < 0.1
+
+
+def test_volume_alone_is_content_with_haze() -> None:
+    """What the ball loss is for: the right volume and not one voxel above the threshold."""
+    p = optimise(LossWeights(report=1.0, ball=0.0), noise())
+    volume = p[:SIZE].sum().item() / sum(ball_volume(d) for d in DIAMETERS)
+    assert 0.75 < volume < 1.25
+    assert p.max() < 0.5

@@ -1,0 +1,23 @@
+"""The learning rate as a function of the step."""
+
+import pytest
+
+from dictamen.training.config import validated
+from dictamen.training.schedule import learning_rate
+
+
+def test_warms_up_then_falls_and_drops_when_reports_join() -> None:
+    config = validated(
+        {"steps": 100, "warm_up_steps": 10, "masks_only_fraction": 0.5, "second_stage_rate": 0.1, "learning_rate": 1.0}
+    )
+    rates = [learning_rate(step, config) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[10:50] == sorted(rates[10:50], reverse=True)
+    assert rates[50] == pytest.approx(0.1 * 0.5**0.9)
+    assert min(rates) > 0
+
+
+def test_masks_only_has_one_stage() -> None:
+    config = validated({"steps": 100, "supervision": ["masks"], "second_stage_rate": 0.1})
+    assert learning_rate(60, config) > 0.3 * learning_rate(55, config)
