@@ -130,12 +130,20 @@ def read_warm(folder: Path) -> None:
     read_header(save(folder / "warm.nii"))
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"short", b"x" * 5000, gzip.compress(b""), gzip.compress(b"x" * 999), b"\x1f\x8b broken"]
-)
+NOT_NIFTI = {
+    "empty": b"",
+    "short": b"short",
+    "text": b"x" * 5000,
+    "gzip of nothing": gzip.compress(b""),
+    "gzip of text": gzip.compress(b"x" * 999),
+    "broken gzip": b"\x1f\x8b broken",
+}
+
+
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
-def test_not_a_nifti(tmp_path: Path, content: bytes, name: str) -> None:
-    (tmp_path / name).write_bytes(content)
+@pytest.mark.parametrize("case", NOT_NIFTI)
+def test_not_a_nifti(tmp_path: Path, case: str, name: str) -> None:
+    (tmp_path / name).write_bytes(NOT_NIFTI[case])
     with pytest.raises(InputError):
         read_header(tmp_path / name)
 
