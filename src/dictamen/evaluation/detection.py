@@ -11,15 +11,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from dictamen.errors import UsageError
 from dictamen.evaluation.overlap import Mask, Spacing, check_masks
+from dictamen.inference.postprocess import components
 
-IntArray = npt.NDArray[np.int32]
+IntArray = npt.NDArray[np.integer[Any]]
 FloatArray = npt.NDArray[np.float64]
 Criterion = Literal["iou", "any"]
 
@@ -139,24 +140,6 @@ def check_rule(criterion: str, iou_at_least: float) -> None:
         raise UsageError(
             "Unknown way to match lesions.", got=(criterion, iou_at_least), expected="iou with 0 < iou <= 1, or any"
         )
-
-
-def components(mask: Mask) -> tuple[IntArray, int]:
-    """Connected components (26 neighbours) of a mask [X, Y, Z]: labels 1..n (0 outside), and n.
-
-    By cc3d where it is installed, else by scipy.
-    """
-    if not mask.any():
-        return np.zeros(mask.shape, dtype=np.int32), 0
-    try:
-        import cc3d
-    except ImportError:
-        from scipy import ndimage
-
-        labels, number = ndimage.label(mask, structure=np.ones((3,) * mask.ndim))
-    else:
-        labels, number = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=26, return_N=True)
-    return labels.astype(np.int32, copy=False), int(number)
 
 
 def pairwise_iou(truth: IntArray, prediction: IntArray, n_truth: int, n_prediction: int) -> FloatArray:

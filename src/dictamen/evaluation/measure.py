@@ -213,7 +213,7 @@ def split_sides(mask: Mask, plane: float) -> dict[Side, int]:
     """Voxels of the lesions on each side of the midplane; a lesion belongs wholly to the side of its centre."""
     from scipy import ndimage
 
-    from dictamen.evaluation.detection import components
+    from dictamen.inference.postprocess import components
 
     voxels: dict[Side, int] = dict.fromkeys(SIDES, 0)
     box = bounding_box(mask)
@@ -229,7 +229,7 @@ def split_sides(mask: Mask, plane: float) -> dict[Side, int]:
 
 def drop_small(mask: Mask, *, spacing_mm: Spacing, minimum_mm3: float) -> Mask:
     """The mask without components below a volume."""
-    from dictamen.evaluation.detection import components
+    from dictamen.inference.postprocess import components
 
     box = bounding_box(mask)
     if minimum_mm3 <= 0 or box is None:

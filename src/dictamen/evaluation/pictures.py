@@ -94,7 +94,7 @@ def slices(
 
 def focus_of(*masks: Mask | None, shape: Sequence[int]) -> tuple[int, int, int]:
     """A voxel near the middle of the largest component of the first mask that is not empty; else the grid's middle."""
-    from dictamen.evaluation.detection import components
+    from dictamen.inference.postprocess import components
 
     for mask in masks:
         if mask is not None and mask.any():

@@ -45,19 +45,34 @@ def sizes_mm3(labelled: Components, count: int, *, voxel_mm3: float) -> npt.NDAr
 
 
 def lesion_components(
-    mask: Mask, *, voxel_mm3: float, smallest_mm3: float = SMALLEST_LESION_MM3
+    mask: Mask,
+    *,
+    voxel_mm3: float,
+    smallest_mm3: float = SMALLEST_LESION_MM3,
+    probability: npt.NDArray[Any] | None = None,
+    least_peak: float = 0.0,
 ) -> tuple[Components, int]:
-    """Connected lesions of at least `smallest_mm3`, the largest first."""
+    """Connected lesions of at least `smallest_mm3` whose `probability` reaches `least_peak`, the largest first."""
     labelled, count = components(mask)
     if not count:
         return labelled, 0
     volumes = sizes_mm3(labelled, count, voxel_mm3=voxel_mm3)
+    wanted = volumes >= smallest_mm3
+    if probability is not None:
+        wanted &= peaks(labelled, count, probability) >= least_peak
     order = np.argsort(-volumes, kind="stable")
-    order = order[volumes[order] >= smallest_mm3]
+    order = order[wanted[order]]
     renumbered = np.zeros(count + 1, dtype=labelled.dtype)
     renumbered[order + 1] = np.arange(1, len(order) + 1, dtype=labelled.dtype)
     kept: Components = renumbered[labelled]
     return kept, len(order)
+
+
+def peaks(labelled: Components, count: int, probability: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Largest probability inside each of the parts 1 to `count`."""
+    highest = np.zeros(count + 1)
+    np.maximum.at(highest, labelled[labelled > 0], probability[labelled > 0])
+    return highest[1:]
 
 
 def near(mask: Mask, zone: Mask) -> Mask:

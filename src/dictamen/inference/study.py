@@ -182,6 +182,8 @@ class _Reader:
             probability >= label.threshold,
             voxel_mm3=abs(float(np.linalg.det(affine[:3, :3]))),
             smallest_mm3=self.settings.smallest_mm3,
+            probability=probability,
+            least_peak=label.lesion_threshold,
         )
         lesions += table.measure(
             labelled,

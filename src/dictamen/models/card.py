@@ -43,6 +43,7 @@ class OutputLabel(_Part):
         structure: id of the whole organ in the vocabulary.
         snomed_ct: code of that structure, where known.
         threshold: probability from which a voxel counts, chosen on validation.
+        lesion_threshold: probability that a connected lesion must reach somewhere, chosen on validation.
     """
 
     name: str = Field(min_length=1)
@@ -50,6 +51,7 @@ class OutputLabel(_Part):
     structure: str | None = None
     snomed_ct: str | None = None
     threshold: float = Field(default=0.5, gt=0, lt=1)
+    lesion_threshold: float = Field(default=0.0, ge=0, lt=1)
 
 
 class TrainingStudies(_Part):

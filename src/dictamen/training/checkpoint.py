@@ -21,6 +21,7 @@ from torch import Tensor
 from dictamen.errors import InputError, UsageError
 from dictamen.files import atomic_path
 from dictamen.training.config import TrainConfig
+from dictamen.training.operating_point import OperatingPoint
 
 KEPT = 2
 """Checkpoints kept: the newest, and the one before in case the newest is damaged by the file system."""
@@ -38,7 +39,7 @@ class TrainingState:
     optimizer: torch.optim.Optimizer
     step: int = 0
     best_score: float = -1.0
-    best_thresholds: tuple[float, ...] = ()
+    best_points: tuple[OperatingPoint, ...] = ()
 
 
 def save(folder: Path, state: TrainingState, config: TrainConfig) -> Path:
@@ -51,7 +52,7 @@ def save(folder: Path, state: TrainingState, config: TrainConfig) -> Path:
         "config": config.model_dump(mode="json"),
         "step": state.step,
         "best_score": state.best_score,
-        "best_thresholds": state.best_thresholds,
+        "best_points": state.best_points,
     }
     path = folder / f"step_{state.step:08d}.safetensors"
     with atomic_path(path) as temporary:
@@ -78,10 +79,10 @@ def restore(folder: Path, state: TrainingState, config: TrainConfig) -> bool:
             continue
         _same_configuration(facts["config"], config, path)
         _load(state, tensors, path)
-        state.step, state.best_score, state.best_thresholds = (
+        state.step, state.best_score, state.best_points = (
             facts["step"],
             facts["best_score"],
-            tuple(facts["best_thresholds"]),
+            tuple(OperatingPoint(*point) for point in facts["best_points"]),
         )
         return True
     if problems:

@@ -64,10 +64,8 @@ class TrainConfig(_Section):
     reports_per_batch: int = Field(default=1, ge=0)
     # studies with a lesion are drawn so often, however rare they are
     positive_share: float = Field(default=0.67, ge=0, le=1)
-    # share of mask patches centred on a lesion, as nnU-Net's 1/3 random
-    lesion_centred: float = Field(
-        default=0.5, ge=0, le=1
-    )  # share of patches centred on a lesion or on a region that has one
+    # share of patches centred on a lesion, or on a region that has one
+    lesion_centred: float = Field(default=0.5, ge=0, le=1)
     # share of patches at a random place of the volume: without them nothing is learned of what lies outside the organs
     anywhere: float = Field(default=0.25, ge=0, le=1)
     learning_rate: float = Field(default=1e-2, gt=0)  # of the small default network; lower it for large ones
@@ -82,7 +80,8 @@ class TrainConfig(_Section):
     augmentation: Augmentation = Augmentation()
     window: IntensityWindow = IntensityWindow()
     validate_every: int = Field(default=500, ge=1)
-    validation_studies: int = Field(default=16, ge=0)  # at most so many, positives first in turn
+    # at most so many, with and without lesion in turn: fewer say little about thresholds, more cost minutes each time
+    validation_studies: int = Field(default=32, ge=0)
     checkpoint_every: int = Field(default=250, ge=1)
     log_every: int = Field(default=25, ge=1)
     seed: int = Field(default=0, ge=0)

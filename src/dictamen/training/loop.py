@@ -24,6 +24,7 @@ from dictamen.training import checkpoint
 from dictamen.training.batches import Batch, BatchMaker, stream
 from dictamen.training.checkpoint import TrainingState
 from dictamen.training.config import TrainConfig
+from dictamen.training.operating_point import OperatingPoint
 from dictamen.training.plan import Plan, output_labels
 from dictamen.training.record import MetricsLog
 from dictamen.training.schedule import learning_rate
@@ -64,9 +65,9 @@ class Trainer:
         )
 
     @property
-    def thresholds(self) -> tuple[float, ...]:
-        """Operating threshold of each label: the best validation's, or 0.5."""
-        return self.state.best_thresholds or (0.5,) * len(self.plan.labels)
+    def operating_points(self) -> tuple[OperatingPoint, ...]:
+        """Thresholds of each label: the best validation's, or 0.5."""
+        return self.state.best_points or (OperatingPoint(),) * len(self.plan.labels)
 
     def restore(self) -> None:
         """Go to the newest checkpoint of the run, where there is one."""
@@ -136,7 +137,7 @@ class Trainer:
             return
         log.write(step=self.state.step, event="validation", **result.to_json())
         if result.score > self.state.best_score:
-            self.state.best_score, self.state.best_thresholds = result.score, result.thresholds
+            self.state.best_score, self.state.best_points = result.score, result.operating_points
             self._save_model()
 
     def _save_model(self) -> None:
@@ -149,7 +150,7 @@ class Trainer:
                 auxiliary_head=config.auxiliary_head,
                 overrides=config.network,
             ),
-            labels=output_labels(plan, self.thresholds),
+            labels=output_labels(plan, self.operating_points),
             spacing_mm=self.cohort.info.spacing_mm,
             patch_size=config.patch_size,
             intensity=config.window,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from dictamen.errors import InputError, UsageError
 from dictamen.models.card import OutputLabel
 from dictamen.supervision.from_findings import constraints
 from dictamen.training.config import TrainConfig
+from dictamen.training.operating_point import OperatingPoint
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,9 @@ def make_plan(cohort: Cohort, config: TrainConfig) -> Plan:
             expected="training studies with lesion masks, or with a report and organ masks",
             next_step="run `dictamen cohort info` on it, or change --supervision",
         )
-    validation = tuple(cohort.ids("val"))
+    validation = _in_turn(
+        cohort.ids("val"), lambda i: _has_target(cohort, i, targets) or _says_target(cohort, i, targets)
+    )
     positive = {i for i in masks if _has_target(cohort, i, targets)} | {
         i for i in reports if _says_target(cohort, i, targets)
     }
@@ -83,7 +86,7 @@ def make_plan(cohort: Cohort, config: TrainConfig) -> Plan:
     )
 
 
-def output_labels(plan: Plan, thresholds: Sequence[float]) -> tuple[OutputLabel, ...]:
+def output_labels(plan: Plan, points: Sequence[OperatingPoint]) -> tuple[OutputLabel, ...]:
     """The output channels as the model card names them."""
     words = vocabulary.load()
     structures = [*(target.structure for target in plan.targets), *plan.organs]
@@ -93,9 +96,10 @@ def output_labels(plan: Plan, thresholds: Sequence[float]) -> tuple[OutputLabel,
             kind="lesion" if channel < len(plan.targets) else "organ",
             structure=structure,
             snomed_ct=words[structure].snomed_ct if structure and structure in words else None,
-            threshold=threshold,
+            threshold=point.voxel,
+            lesion_threshold=point.lesion if channel < len(plan.targets) else 0.0,
         )
-        for channel, (name, structure, threshold) in enumerate(zip(plan.labels, structures, thresholds, strict=True))
+        for channel, (name, structure, point) in enumerate(zip(plan.labels, structures, points, strict=True))
     )
 
 
@@ -109,6 +113,13 @@ def _chosen(
     drawn = [with_masks[index] for index in np.random.default_rng(config.seed).permutation(len(with_masks))]
     drawn.sort(key=lambda study_id: not _has_target(cohort, study_id, targets))
     return tuple(sorted(drawn[: config.max_mask_studies]))
+
+
+def _in_turn(studies: Sequence[str], positive: Callable[[str], bool]) -> tuple[str, ...]:
+    """Studies with and without a lesion in turn, as long as there are both: the first ones speak of both."""
+    halves = [[study for study in studies if positive(study) is wanted] for wanted in (True, False)]
+    both = [study for pair in zip(*halves, strict=False) for study in pair]
+    return (*both, *(study for half in halves for study in half[len(both) // 2 :]))
 
 
 def _has_target(cohort: Cohort, study_id: str, targets: Sequence[LesionLabel]) -> bool:

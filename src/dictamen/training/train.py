@@ -99,7 +99,7 @@ def train(
         run=run,
         steps=trainer.state.step,
         score=score,
-        thresholds=dict(zip(plan.labels, trainer.thresholds, strict=True)),
+        thresholds={name: point.voxel for name, point in zip(plan.labels, trainer.operating_points, strict=True)},
         seconds=time.monotonic() - started,
         warnings=plan.warnings,
     )

@@ -1,8 +1,8 @@
-"""Validation: predict the validation studies, choose each label's threshold, score the weights.
+"""Validation: predict the validation studies, choose each label's operating point, score the weights.
 
-The score is the Dice pooled over the voxels of all studies with masks, 2 TP / (predicted + true): what is painted in a
-healthy study counts against it by its volume, and painting nothing scores 0. Studies with a report alone are pooled
-likewise, one vote each: found and wrongly called ones. Where a cohort has both, the score is the mean of the two.
+The score of a label is the mean of Dice over studies with a lesion, and of the F1 of lesions over all studies with a
+mask, so that what is painted in a healthy study counts against it. Studies with a report alone add the F1 of "called
+positive". See `operating_point.scores`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ import torch
 
 from dictamen.anatomy.lesion_labels import LesionLabel
 from dictamen.cohort.store import Cohort
-from dictamen.inference.postprocess import lesion_components, near, organ_zone
+from dictamen.inference.postprocess import organ_zone
 from dictamen.inference.sliding import FAST_OVERLAP, predict_probabilities
 from dictamen.supervision.from_findings import constraints
 from dictamen.training.config import TrainConfig
+from dictamen.training.operating_point import OperatingPoint, StudyCounts, best, count, scores
 from dictamen.training.plan import Plan
 
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Candidate operating thresholds; a finer grid follows the noise of a few validation studies."""
 ORGAN_THRESHOLD = 0.5
 """Organs are large and sure: their threshold is not worth a choice."""
 Array = npt.NDArray[np.floating[Any]]
@@ -33,10 +32,10 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """Mean score over targets at the chosen thresholds, and those thresholds (0.5 for organs), in label order."""
+    """Mean score over targets at the chosen operating points, and those (0.5 for organs), in label order."""
 
     score: float
-    thresholds: tuple[float, ...]
+    operating_points: tuple[OperatingPoint, ...]
     per_target: dict[str, float]
     studies: int
 
@@ -44,7 +43,8 @@ class ValidationResult:
         """For metrics.jsonl."""
         return {
             "score": self.score,
-            "thresholds": list(self.thresholds),
+            "thresholds": [point.voxel for point in self.operating_points],
+            "lesion_thresholds": [point.lesion for point in self.operating_points],
             "per_target": self.per_target,
             "studies": self.studies,
         }
@@ -54,7 +54,7 @@ def validate(
     model: torch.nn.Module, cohort: Cohort, plan: Plan, config: TrainConfig, *, device: torch.device
 ) -> ValidationResult | None:
     """Score `model` on the plan's validation studies; None where there is none that says anything."""
-    rows: dict[str, list[tuple[bool, list[tuple[float, float]]]]] = {target.name: [] for target in plan.targets}
+    found: dict[str, list[StudyCounts]] = {target.name: [] for target in plan.targets}
     studies = plan.validation[: config.validation_studies]
     for study_id in studies:
         study = cohort.study(study_id)
@@ -72,16 +72,19 @@ def validate(
         for channel, (target, truth) in enumerate(zip(plan.targets, truths, strict=True)):
             if truth is not None:
                 zone = _zone(plan, probabilities, target, study.spacing_mm)
-                voxel_mm3 = float(np.prod(study.spacing_mm))
-                counts = _counts(probabilities[channel], truth, zone=zone, voxel_mm3=voxel_mm3)
-                rows[target.name].append((not isinstance(truth, bool), counts))
-    chosen = {name: _pooled(found) for name, found in rows.items() if found}
+                found[target.name].append(
+                    count(probabilities[channel], truth, zone=zone, voxel_mm3=float(np.prod(study.spacing_mm)))
+                )
+    chosen = {name: best(scores(counts)) for name, counts in found.items() if counts}
     if not chosen:
         return None
-    best = {name: int(means.argmax()) for name, means in chosen.items()}
-    per_target = {name: float(chosen[name][index]) for name, index in best.items()}
-    thresholds = tuple(THRESHOLDS[best[name]] if name in best else ORGAN_THRESHOLD for name in plan.labels)
-    return ValidationResult(float(np.mean(list(per_target.values()))), thresholds, per_target, len(studies))
+    organ = OperatingPoint(ORGAN_THRESHOLD, ORGAN_THRESHOLD)
+    return ValidationResult(
+        score=float(np.mean([score for _, score in chosen.values()])),
+        operating_points=tuple(chosen[name][0] if name in chosen else organ for name in plan.labels),
+        per_target={name: score for name, (_, score) in chosen.items()},
+        studies=len(studies),
+    )
 
 
 def _truth(cohort: Cohort, study_id: str, target: LesionLabel) -> npt.NDArray[np.bool_] | bool | None:
@@ -103,28 +106,3 @@ def _zone(plan: Plan, probabilities: Array, target: LesionLabel, spacing_mm: Seq
         return np.ones(probabilities.shape[1:], dtype=bool)
     organ = probabilities[len(plan.targets) + plan.organs.index(target.structure)] >= ORGAN_THRESHOLD
     return organ_zone(organ, spacing_mm)
-
-
-def _counts(probability: Array, truth: Mask | bool, *, zone: Mask, voxel_mm3: float) -> list[tuple[float, float]]:
-    """(2 x agreement, predicted + true) of one study at each of `THRESHOLDS`: in voxels, or in studies for a report."""
-    counts = []
-    for threshold in THRESHOLDS:
-        lesions, number = lesion_components(near(probability >= threshold, zone), voxel_mm3=voxel_mm3)
-        if isinstance(truth, bool):
-            counts.append((2.0 * (number > 0 and truth), float((number > 0) + truth)))
-        else:
-            predicted = lesions > 0
-            both, either = np.count_nonzero(predicted & truth), np.count_nonzero(predicted) + np.count_nonzero(truth)
-            counts.append((2.0 * both, float(either)))
-    return counts
-
-
-def _pooled(rows: Sequence[tuple[bool, list[tuple[float, float]]]]) -> npt.NDArray[np.float64]:
-    """Score at each threshold from (has a mask, counts) of studies; 1 where there is nothing and nothing is painted."""
-    scores = []
-    for kind in (True, False):
-        counts = np.array([found for masked, found in rows if masked is kind])
-        if len(counts):
-            agreement, size = np.moveaxis(counts.sum(axis=0), -1, 0)
-            scores.append(np.where(size > 0, agreement / np.maximum(size, 1), 1.0))
-    return np.asarray(np.mean(scores, axis=0))
