@@ -1,0 +1,76 @@
+"""Accuracy of the rule reader on the labelled reports; writes benchmarks/results/reports_labelled.md.
+
+By third, organ and phenomenon.
+
+usage: OMP_NUM_THREADS=1 python benchmarks/reports/bench_labelled.py [--errors]
+
+Intervals are 95 %, by bootstrap over reports. Figures at first contact (before any rule was changed for a third) are
+kept in labelled/first_contact.json and shown beside today's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from datetime import date
+from pathlib import Path
+
+from scoring import ATTRIBUTES, LABELLED, THIRDS, Score, interval, labelled, pooled
+
+from dictamen.reports.lexicon import load
+from dictamen.reports.rules import read_report
+
+RESULT = Path(__file__).parents[1] / "results" / "reports_labelled.md"
+COLUMNS = ("reports", "lesions", "f1", "precision", "recall", *ATTRIBUTES, "clear_recall", "contradictions")
+
+
+def row(name: str, figures: dict[str, float | int]) -> str:
+    """One line of a table."""
+    return f"| {name} | " + " | ".join(f"{figures.get(column, '')}" for column in COLUMNS) + " |"
+
+
+def f1_with_interval(scores: list[Score]) -> str:
+    """F1 and its interval, in words."""
+    low, high = interval(scores, lambda score: score.f1)
+    return f"{sum(scores, Score()).f1:.3f} ({low:.3f}-{high:.3f})"
+
+
+def main() -> None:
+    """Measure and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--errors", action="store_true", help="list every disagreement")
+    show = parser.parse_args().errors
+    contact = json.loads((LABELLED / "first_contact.json").read_text(encoding="utf-8"))
+    head = ["| | " + " | ".join(COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
+    lines = [
+        "# Rule reader on the labelled reports", "",
+        f"{date.today()}, lexicon {load().hash}.",
+        "Command: `OMP_NUM_THREADS=1 python benchmarks/reports/bench_labelled.py`.",
+        "The reports are invented (benchmarks/reports/labelled).",
+        "First contact: the reader as it was before any rule was changed for that third.",
+        "", *head,
+    ]  # fmt: skip
+    everything: list[Score] = []
+    rows = []
+    for third in THIRDS:
+        scores, _, _, _ = pooled(labelled(third), read_report)
+        everything += scores
+        rows += labelled(third)
+        for name, figures in contact[third].items():
+            lines.append(row(f"{third}, {name}", figures))
+        lines.append(row(f"{third}, today", sum(scores, Score()).figures()))
+    _, errors, organs, phenomena = pooled(rows, read_report)
+    lines += ["", f"All sixty: lesion F1 {f1_with_interval(everything)}.", "", "## By organ", "", *head]
+    lines += [
+        row(name, score.figures()) for name, score in sorted(organs.items(), key=lambda item: -item[1].counts["tp"])
+    ]
+    lines += ["", "## By phenomenon", "", "Whole reports that hold it.", "", *head]
+    lines += [row(name, score.figures()) for name, score in sorted(phenomena.items())]
+    RESULT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+    for error in errors if show else ():
+        print(f"{error.report} | {error.what} | {error.organ} | {error.detail}")
+
+
+if __name__ == "__main__":
+    main()
