@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from dictamen.errors import InputError, UsageError
+from dictamen.models.precision import Precision, Resolved, memory_format, resolve
 
-Precision = Literal["bf16-mixed", "32-true"]
 Array = npt.NDArray[Any]
 
 OVERLAP = 0.5
@@ -54,7 +54,7 @@ def predict_probabilities(
     *,
     patch_size: Sequence[int],
     device: torch.device | str = "cpu",
-    precision: Precision = "bf16-mixed",
+    precision: Precision = "auto",
     overlap: float = OVERLAP,
     mirror: bool = False,
 ) -> npt.NDArray[np.float16]:
@@ -80,22 +80,15 @@ def predict_probabilities(
         raise InputError("The image must be [X, Y, Z] or [C, X, Y, Z] with at least one voxel.", got=image.shape)
     volume = torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32))
     volume = volume[None] if volume.ndim == 4 else volume[None, None]
+    place, size = torch.device(device), tuple(patch_size)
+    window = _Probabilities(model, resolve(precision, place))
     was_training = model.training
     model.eval()
     try:
-        probabilities = _slide(
-            _Probabilities(model, precision), volume, tuple(patch_size), torch.device(device), overlap
-        )
+        probabilities = _slide(window, volume, size, place, overlap)
         if mirror:
             for axes in _mirrorings():
-                flipped = _slide(
-                    _Probabilities(model, precision),
-                    volume.flip(axes),
-                    tuple(patch_size),
-                    torch.device(device),
-                    overlap,
-                )
-                probabilities += flipped.flip(axes)
+                probabilities += _slide(window, volume.flip(axes), size, place, overlap).flip(axes)
             probabilities /= 1 + len(_mirrorings())
     finally:
         model.train(was_training)
@@ -106,13 +99,13 @@ def predict_probabilities(
 class _Probabilities(nn.Module):
     """Probabilities of the main head: bounded, so one window sure of itself can't outvote its neighbours."""
 
-    def __init__(self, model: nn.Module, precision: Precision) -> None:
+    def __init__(self, model: nn.Module, precision: Resolved) -> None:
         super().__init__()
         self.model = model
         self.precision = precision
 
     def forward(self, window: Tensor) -> Tensor:
-        window = window.contiguous(memory_format=torch.channels_last_3d)
+        window = window.contiguous(memory_format=memory_format(self.precision))
         with torch.autocast(window.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16-mixed"):
             logits: Tensor = self.model(window).logits
         return logits.float().sigmoid()

@@ -69,8 +69,8 @@ PRESETS: Mapping[str, Preset] = {
         why="the default: a light U-Net that trains on two CPU cores in minutes",
         arguments={
             "spatial_dims": 3,
-            "channels": (8, 16, 32, 64, 128),  # doubles as resolution halves; .5 M parameters
-            "strides": (1, 2, 2, 2),  # a skip at full resolution: without it lesions of a few voxels are blurred
+            "channels": (16, 32, 64, 128),  # doubles as resolution halves; .5 M parameters
+            "strides": (2, 2, 2),  # a level at full resolution more than doubles the time of a step on a CPU
             "num_res_units": 0,  # residual units double the time of a step on a CPU
             "act": _ACTIVATION,
             "norm": _INSTANCE,  # batches of two patches are too small for batch statistics

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from dictamen.errors import InputError, UsageError
 from dictamen.models.normalise import IntensityWindow
+from dictamen.models.precision import Precision
 
 Supervision = Literal["masks", "reports"]
 PatchSide = Annotated[int, Field(ge=8)]  # voxels; the presets halve the grid up to five times, and pad below that
@@ -85,7 +86,7 @@ class TrainConfig(_Section):
     checkpoint_every: int = Field(default=250, ge=1)
     log_every: int = Field(default=25, ge=1)
     seed: int = Field(default=0, ge=0)
-    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"  # 3x faster than 32 bit, on the CPU too
+    precision: Precision = "auto"  # bfloat16 where the device computes in it, see models.precision
     accelerator: str = "auto"
     devices: int = Field(default=1, ge=1)
     nodes: int = Field(default=1, ge=1)

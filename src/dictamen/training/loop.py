@@ -14,7 +14,7 @@ from torch import Tensor
 from dictamen.cohort.store import Cohort
 from dictamen.errors import InputError
 from dictamen.losses.total import LossWeights, report_losses
-from dictamen.models import presets
+from dictamen.models import precision, presets
 from dictamen.models.card import Architecture, ModelCard, TrainingStudies
 from dictamen.models.ema import ExponentialMovingAverage
 from dictamen.models.package import save_model
@@ -39,6 +39,7 @@ class Trainer:
 
     def __init__(self, fabric: Fabric, cohort: Cohort, plan: Plan, run: Path, config: TrainConfig) -> None:
         self.fabric, self.cohort, self.plan, self.run, self.config = fabric, cohort, plan, run, config
+        self.precision = precision.resolve(config.precision, fabric.device)
         network = presets.build(
             config.preset,
             in_channels=1,
@@ -46,7 +47,7 @@ class Trainer:
             auxiliary_head=config.auxiliary_head,
             **config.network,
         )
-        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's annotation lacks it
+        precision.arrange(network, self.precision)
         presets.check_patch(config.patch_size, network.divisor)
         self.ema = ExponentialMovingAverage(network, decay=config.ema_decay)
         fabric.to_device(self.ema.model)
@@ -106,7 +107,7 @@ class Trainer:
         config, device = self.config, self.fabric.device
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.state.step, config)
-        image = batch.image.to(device, memory_format=torch.channels_last_3d, non_blocking=True)
+        image = batch.image.to(device, memory_format=precision.memory_format(self.precision), non_blocking=True)
         supervision = batch.supervision.to(device)
         teacher = self._teacher_logits(image) if config.losses.teacher and batch.plan.rows else None
         output = self.network(image)

@@ -8,11 +8,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from lightning_fabric import Fabric, seed_everything
 
 from dictamen.cohort.store import Cohort
 from dictamen.errors import UsageError
 from dictamen.files import output_folder, write_text
+from dictamen.models import precision
 from dictamen.training.config import TrainConfig, to_toml
 from dictamen.training.loop import Progress, Trainer
 from dictamen.training.plan import make_plan
@@ -111,9 +113,13 @@ def _fabric(config: TrainConfig) -> Fabric:
     Raises:
         UsageError: this machine doesn't have them.
     """
+    kind = "cuda" if config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
     try:
         fabric = Fabric(
-            accelerator=config.accelerator, devices=config.devices, num_nodes=config.nodes, precision=config.precision
+            accelerator=config.accelerator,
+            devices=config.devices,
+            num_nodes=config.nodes,
+            precision=precision.resolve(config.precision, kind),
         )
     except (ValueError, RuntimeError) as error:
         raise UsageError(
