@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dictamen.cohort.study_ids import safe_id, unique_ids
 from dictamen.errors import InputError, UsageError
-from dictamen.inference.inputs import find_inputs, safe_id, unique_ids
+from dictamen.inference.inputs import find_inputs
 
 
 def touch(root: Path, *names: str) -> Path:

@@ -18,8 +18,16 @@ MOST_PROBLEMS_SHOWN = 50
 BAD_INPUT = 3
 """Exit code where a check found errors, as `InputError` has it."""
 
-Source = Annotated[Path, typer.Argument(help="studies.csv, or a folder: nnU-Net raw, Decathlon, case/ct.nii.gz.")]
-Layout = Annotated[str | None, typer.Option(help="studies_csv, nnunet, decathlon or case_folders; else found out.")]
+Source = Annotated[
+    Path, typer.Argument(help="studies.csv, or a folder: nnU-Net raw, Decathlon, case/ct.nii.gz, DICOM.")
+]
+Layout = Annotated[
+    str | None, typer.Option(help="studies_csv, nnunet, decathlon, case_folders or dicom; else found out.")
+]
+Series = Annotated[
+    str,
+    typer.Option(help="Which DICOM series of a study: only (refuse several), largest, thinnest, all, a number, a UID."),
+]
 Reports = Annotated[
     Path | None, typer.Option(help="Reports: csv, jsonl or parquet with study_id and report, or a folder of .txt.")
 ]
@@ -50,6 +58,7 @@ def build(
     split_seed: Annotated[int, typer.Option(help="Seed for patients without a given split.")] = 0,
     layout: Layout = None,
     allow_outside: AllowOutside = False,
+    series: Series = "only",
     jobs: Jobs = 1,
     resume: Annotated[bool, typer.Option("--resume", help="Go on; studies that are done are kept.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older cohort in the folder.")] = False,
@@ -73,6 +82,7 @@ def build(
             overwrite=overwrite,
             layout=layout,
             allow_outside=allow_outside,
+            series=series,
             progress=lambda done, total: update(done, total, ""),
         )
     if as_json:
@@ -107,6 +117,7 @@ def check(
     findings: Findings = None,
     layout: Layout = None,
     allow_outside: AllowOutside = False,
+    series: Series = "only",
     jobs: Jobs = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -128,6 +139,7 @@ def check(
                 reports=reports,
                 layout=layout,
                 allow_outside=allow_outside,
+                series=series,
                 jobs=jobs,
                 progress=progress,
             )

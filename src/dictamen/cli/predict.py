@@ -23,10 +23,16 @@ def register(app: typer.Typer) -> None:
 def predict(
     run: Annotated[Path, typer.Argument(help="Run folder of `dictamen train`, or its model folder.")],
     source: Annotated[
-        Path, typer.Argument(metavar="INPUT", help="NIfTI file, folder of files or cases, studies.csv, or cohort.")
+        Path, typer.Argument(metavar="INPUT", help="NIfTI or DICOM: file, folder or zip; studies.csv; cohort.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
     split: Annotated[str | None, typer.Option(help="Only this split of a cohort or table: train, val, test.")] = None,
+    series: Annotated[
+        str,
+        typer.Option(
+            help="Which DICOM series of a study: only (refuse several), largest, thinnest, all, a number, a UID."
+        ),
+    ] = "only",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
     jobs: Annotated[int, typer.Option(help="Processes on a CPU; one process already uses all cores.")] = 1,
     preview: Annotated[bool, typer.Option("--preview", help="Also write a picture a study.")] = False,
@@ -58,6 +64,7 @@ def predict(
             preview=preview,
             save_probabilities=save_probabilities,
             split=split,
+            series=series,
             jobs=jobs,
             settings=Settings(mirror=mirror),
             trust_code=trust_code,

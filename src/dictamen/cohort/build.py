@@ -33,6 +33,7 @@ from dictamen.cohort.survey import Survey, survey
 from dictamen.cohort.tables import read_reports
 from dictamen.errors import InputError, UsageError, resource_errors
 from dictamen.files import atomic_path, output_folder
+from dictamen.imaging.dicom.series import ONLY
 from dictamen.parallel import Progress, map_studies
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def build_cohort(
     overwrite: bool = False,
     layout: str | None = None,
     allow_outside: bool = False,
+    series: str = ONLY,
     progress: Progress | None = None,
 ) -> BuildReport:
     """Convert all studies of `source` into the cohort folder `output`; a bad study is listed and never stops the rest.
@@ -87,6 +89,7 @@ def build_cohort(
         jobs: processes.
         resume: keep the studies that an earlier, interrupted run wrote from the same files.
         overwrite: delete the cohort that is there.
+        series: which of several DICOM series of a study, see `imaging.dicom.series.RULES`.
         progress: called with (studies done, studies in all).
 
     Raises:
@@ -100,7 +103,8 @@ def build_cohort(
         )
     path = Path(output)
     asked = _positive_spacing(spacing_mm)
-    source = source if isinstance(source, Source) else read_source(source, layout=layout, allow_outside=allow_outside)
+    if not isinstance(source, Source):
+        source = read_source(source, layout=layout, allow_outside=allow_outside, series=series)
     source, problems = with_reports(source, Path(reports)) if reports else (source, list(source.problems))
     known = read_findings_file(findings) if isinstance(findings, Path | str) else findings
     if known is not None:

@@ -26,6 +26,7 @@ from dictamen.cohort.manifest import ARRAYS, COHORT_JSON, FINDINGS_PARQUET, REPO
 from dictamen.cohort.store import KINDS, Cohort, StudyArrays
 from dictamen.cohort.survey import Survey
 from dictamen.errors import InputError
+from dictamen.imaging.dicom.series import ONLY
 from dictamen.parallel import Progress, map_studies
 from dictamen.reports.schema import ReportFindings
 
@@ -42,6 +43,7 @@ def check_source(
     reports: Path | str | None = None,
     layout: str | None = None,
     allow_outside: bool = False,
+    series: str = ONLY,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> list[Problem]:
@@ -50,7 +52,7 @@ def check_source(
     Raises:
         InputError: the source as a whole can't be used.
     """
-    source = read_source(path, layout=layout, allow_outside=allow_outside)
+    source = read_source(path, layout=layout, allow_outside=allow_outside, series=series)
     source, problems = with_reports(source, Path(reports)) if reports else (source, list(source.problems))
     known = read_findings_file(findings) if findings is not None else None
     problems += findings_without_study(source, known or {})

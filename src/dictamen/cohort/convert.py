@@ -20,7 +20,8 @@ from dictamen.cohort.source import SourceStudy
 from dictamen.cohort.survey import NamedMasks, Survey
 from dictamen.cohort.tables import read_text
 from dictamen.errors import InputError
-from dictamen.imaging.geometry import resample
+from dictamen.imaging.dicom.files import fingerprint as folder_fingerprint
+from dictamen.imaging.geometry import is_sheared, resample
 from dictamen.imaging.volume import Volume
 from dictamen.reports.schema import ReportFindings
 
@@ -108,8 +109,11 @@ def read_findings(text: str, study: SourceStudy, problems: list[Problem]) -> Rep
 
 def fingerprint(survey: Survey) -> str:
     """Changes when a file of the study, or the meaning of its labels, changes."""
-    files = []
+    files: list[list[str | int | None]] = []
     for path in survey.study.files:
+        if path.is_dir():  # a DICOM series
+            files.append([path.name, folder_fingerprint(path), survey.study.series])
+            continue
         facts = path.stat() if path.exists() else None
         files.append([path.name, facts.st_size if facts else None, facts.st_mtime_ns if facts else None])
     content = [FORMAT_VERSION, files, _meaning(survey.organs), _meaning(survey.lesions)]
@@ -174,7 +178,7 @@ def _levels(
     levels: dict[str, list[Any]] = {kind: [array] for kind, array in given.items() if array is not None}
     affines = [study.affine]
     native = np.linalg.norm(study.affine[:3, :3], axis=0)
-    if np.allclose(native, spacing_mm, rtol=SAME_SPACING, atol=0):
+    if np.allclose(native, spacing_mm, rtol=SAME_SPACING, atol=0) and not is_sheared(study.affine):
         return levels, affines
     for kind, arrays_ in levels.items():
         source = Volume(arrays_[0][np.newaxis], study.affine, study_id)

@@ -15,6 +15,7 @@ from dictamen.cohort.manifest import Problem, Severity
 from dictamen.cohort.survey import NamedMasks, Survey
 from dictamen.errors import InputError
 from dictamen.imaging import geometry, nifti
+from dictamen.imaging.read import read_image
 from dictamen.imaging.volume import Volume
 
 LOWEST_HU = -1024
@@ -159,12 +160,14 @@ class _Reader:
         return array
 
     def _read(self, path: Path, *, labels: bool) -> Volume | None:
-        if not path.is_file():
+        if not path.is_file() and (labels or not path.is_dir()):
             what = "The folder holds no NIfTI file." if path.is_dir() else "The file does not exist."
             self.add("missing_file", what, path)
             return None
         try:
-            return (nifti.read_label_map if labels else nifti.read_volume)(path, self.study_id)
+            if labels:
+                return nifti.read_label_map(path, self.study_id)
+            return read_image(path, self.study_id, series=self.survey.study.series)
         except InputError as error:
             self.add(_code(error), str(error), path)
             return None

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from dictamen.cohort.manifest import Problem
 from dictamen.cohort.splits import Split
 from dictamen.errors import InputError
+from dictamen.imaging.dicom.series import ONLY
 
 VOLUME_SUFFIXES = (".nii.gz", ".nii")
 UNSAFE_IN_IDS = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]|^\.|[. ]$|^ ')
@@ -46,6 +47,7 @@ class SourceStudy:
     Args:
         report: the text; None where there is none, or where `report_file` names it.
         split: None where the cohort should decide.
+        series: UID of the DICOM series, or the rule to choose it; means nothing for NIfTI files.
     """
 
     study_id: str
@@ -56,6 +58,7 @@ class SourceStudy:
     organs: MaskSource | None = None
     lesions: MaskSource | None = None
     split: Split | None = None
+    series: str = ONLY
 
     @property
     def has_report(self) -> bool:

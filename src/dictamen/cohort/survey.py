@@ -11,6 +11,7 @@ from dictamen.cohort import names
 from dictamen.cohort.manifest import Problem
 from dictamen.cohort.source import MaskSource, SourceStudy
 from dictamen.errors import InputError
+from dictamen.imaging.dicom.series import ONLY
 
 if TYPE_CHECKING:
     from dictamen.imaging.header import Header
@@ -112,12 +113,12 @@ def _named(source: MaskSource, given: Mapping[int, str] | None, called: Mapping[
     return NamedMasks(source.label_map, values, frozenset(given))
 
 
-def _header(path: Path, study_id: str) -> Header | None:
+def _header(path: Path, study_id: str, series: str = ONLY) -> Header | None:
     """None where it can't be read: reading the voxels will say what is wrong with the file."""
-    from dictamen.imaging.nifti import read_header
+    from dictamen.imaging.read import read_image_header
 
     try:
-        return read_header(path, study_id)
+        return read_image_header(path, study_id, series=series)
     except (InputError, OSError):
         return None
 
@@ -125,7 +126,7 @@ def _header(path: Path, study_id: str) -> Header | None:
 def _canonical_spacing(study: SourceStudy) -> tuple[float, float, float] | None:
     from dictamen.imaging.geometry import canonical_axes
 
-    header = _header(study.image, study.study_id)
+    header = _header(study.image, study.study_id, study.series)
     if header is None:
         return None
     x, y, z = (header.spacing_mm[axis] for axis in canonical_axes(header.affine)[0])

@@ -28,6 +28,8 @@ ANTI_ALIAS_SIGMA = 0.4
 width less the input's (Cardoso et al., "Scale factor point spread function matching", MICCAI 2015: FWHM 1 voxel)."""
 COPY_TOLERANCE = 1e-2
 """Grids whose voxels agree up to this part of a voxel, after turning, are copied: interpolation would only blur."""
+SHEAR_TOLERANCE = 2e-3
+"""Cosine between two axes up to which a grid counts as rectangular: .1 degrees, the rounding of DICOM positions."""
 TRUE_ABOVE = 0.5
 """A mask of booleans that was interpolated: more than half of the voxel is inside."""
 ITK_TYPES = {"b1": "u1", "f2": "f4"}
@@ -134,17 +136,45 @@ def back_to(volume: Volume, like: Volume, *, labels: bool = True, outside: float
 def spaced_grid(volume: Volume, spacing_mm: Sequence[float]) -> tuple[tuple[int, int, int], AffineArray]:
     """Shape and affine of the volume's field of view at another spacing; the outer voxel *edges* stay in place.
 
+    A sheared grid (tilted gantry) becomes a rectangular one that holds all of it: networks see upright anatomy.
+
     Raises:
         UsageError: a spacing that is not three positive numbers.
     """
     wanted = np.asarray(spacing_mm, dtype=float)
     if wanted.shape != (3,) or not (np.isfinite(wanted).all() and (wanted > 0).all()):
         raise UsageError("`spacing_mm` must be three positive numbers.", got=tuple(spacing_mm))
+    if is_sheared(volume.affine):
+        return _upright_grid(volume, wanted)
     factor = wanted / volume.spacing_mm
     x, y, z = (max(1, round(n / f)) for n, f in zip(volume.shape, factor, strict=True))
     affine = volume.affine.copy()
     affine[:3, :3] *= factor
     affine[:3, 3] += volume.affine[:3, :3] @ ((factor - 1) / 2)
+    return (x, y, z), affine
+
+
+def is_sheared(affine: AffineArray) -> bool:
+    """Whether the axes are not at right angles, as where the gantry was tilted."""
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(np.abs(axes.T @ axes - np.eye(3)).max() > SHEAR_TOLERANCE)
+
+
+def _upright_grid(volume: Volume, spacing_mm: npt.NDArray[np.float64]) -> tuple[tuple[int, int, int], AffineArray]:
+    """The rectangular grid around a sheared one, along its third axis (the table), its first as near as can be."""
+    third = volume.affine[:3, 2] / np.linalg.norm(volume.affine[:3, 2])
+    first = volume.affine[:3, 0] - (volume.affine[:3, 0] @ third) * third
+    first /= np.linalg.norm(first)
+    second = np.cross(third, first)
+    second *= np.sign(second @ volume.affine[:3, 1])
+    axes = np.stack([first, second, third], axis=1)
+    edges = np.array(list(itertools.product(*((-0.5, n - 0.5) for n in volume.shape))))
+    reach = (edges @ volume.affine[:3, :3].T + volume.affine[:3, 3]) @ axes
+    low, high = reach.min(axis=0), reach.max(axis=0)
+    x, y, z = (max(1, int(n)) for n in np.ceil((high - low) / spacing_mm - COPY_TOLERANCE))
+    affine = np.eye(4)
+    affine[:3, :3] = axes * spacing_mm
+    affine[:3, 3] = axes @ (low + spacing_mm / 2)
     return (x, y, z), affine
 
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from dictamen.cohort.layouts import read_source, studies_csv
 from dictamen.cohort.layouts.case_folders import IMAGES
 from dictamen.cohort.layouts.dataset_json import DATASET_JSON
+from dictamen.cohort.layouts.dicom import dicom_studies
 from dictamen.cohort.layouts.nnunet import FIRST_CHANNEL
 from dictamen.cohort.manifest import COHORT_JSON
-from dictamen.cohort.source import UNSAFE_IN_IDS, VOLUME_SUFFIXES, Source, volume_stem, volumes_in
+from dictamen.cohort.source import VOLUME_SUFFIXES, Source, volume_stem, volumes_in
 from dictamen.cohort.splits import SPLITS
 from dictamen.cohort.store import Cohort
+from dictamen.cohort.study_ids import safe_id, unique_ids
 from dictamen.errors import InputError, UsageError
+from dictamen.imaging.dicom.series import ONLY
 
 NOT_IMAGES = frozenset({"segmentations", "labels", "labelsTr", "labelsTs", "masks", "organs", "lesions", "truth"})
 """Folders beside images that hold label maps."""
@@ -30,30 +32,42 @@ class InputStudy:
 
     Attributes:
         study_id: unique among the inputs, usable as a file name.
-        image: its NIfTI file; None where only a cohort has it.
+        image: its NIfTI file, or the file, folder or archive of its DICOM series; None where only a cohort has it.
+        series: UID of the DICOM series, or the rule to choose it.
         cohort: the cohort folder that has it; None for plain files.
         error: why it can't be predicted, known before it was opened; it is listed among the failures.
     """
 
     study_id: str
     image: Path | None = None
+    series: str = ONLY
     cohort: Path | None = None
     error: InputError | None = None
 
 
-def find_inputs(path: Path, *, split: str | None = None, leave_out: Path | None = None) -> list[InputStudy]:
+def find_inputs(
+    path: Path,
+    *,
+    split: str | None = None,
+    leave_out: Path | None = None,
+    series: str = ONLY,
+    modality: str | None = None,
+) -> list[InputStudy]:
     """List the studies of `path`, in the order of their names or of their table.
 
     Args:
         path: a NIfTI file; a folder of them, of case folders (case/ct.nii.gz) or of both, at any depth; a folder like
             nnU-Net's imagesTs (`_0000` is no part of the id); a studies.csv, or the folder with it; an nnU-Net or
-            Decathlon folder with dataset.json; a cohort folder.
+            Decathlon folder with dataset.json; a cohort folder; DICOM series in folders at any depth, in zip archives
+            or in enhanced multi-frame files.
         split: only studies of this split, where the input has splits.
+        series: which of several DICOM series of a study, see `imaging.dicom.series.RULES`.
+        modality: DICOM series of other modalities are left out.
         leave_out: a folder not to look into: the output, which may lie inside the input.
 
     Raises:
         InputError: nothing there, or nothing in it.
-        UsageError: an unknown split, or a split of an input that has none.
+        UsageError: an unknown split, a split of an input that has none, or no series of that number or UID.
     """
     if not path.exists():
         raise InputError("The input does not exist.", where=path)
@@ -62,7 +76,7 @@ def find_inputs(path: Path, *, split: str | None = None, leave_out: Path | None 
     if (path / COHORT_JSON).is_file():
         studies = [InputStudy(study_id, cohort=path) for study_id in Cohort.open(path).ids(split)]
     elif _is_table(path):
-        studies = _of_source(read_source(path, allow_outside=True), split)
+        studies = _of_source(read_source(path, allow_outside=True, series=series), split)
     elif split is not None:
         raise UsageError(
             "The input has no splits.",
@@ -71,10 +85,12 @@ def find_inputs(path: Path, *, split: str | None = None, leave_out: Path | None 
             next_step="leave --split out",
         )
     else:
-        studies = _of_files(path, leave_out)
+        studies = _of_files(path, leave_out, series, modality)
     if not studies:
         raise InputError(
-            "The input holds no study.", where=path, expected="NIfTI files (.nii, .nii.gz), a studies.csv or a cohort"
+            "The input holds no study.",
+            where=path,
+            expected="NIfTI files (.nii, .nii.gz), DICOM series, a studies.csv or a cohort",
         )
     return studies
 
@@ -85,7 +101,7 @@ def _is_table(path: Path) -> bool:
 
 def _of_source(source: Source, split: str | None) -> list[InputStudy]:
     wrong = {p.study_id: p for p in source.problems if p.study_id and p.severity == "error"}
-    studies = [InputStudy(one.study_id, one.image) for one in source.studies if split in (None, one.split)]
+    studies = [InputStudy(one.study_id, one.image, one.series) for one in source.studies if split in (None, one.split)]
     ids = {one.study_id for one in studies}
     return studies + [
         InputStudy(safe_id(name), error=InputError(problem.message, where=name))
@@ -94,23 +110,28 @@ def _of_source(source: Source, split: str | None) -> list[InputStudy]:
     ]
 
 
-def _of_files(path: Path, leave_out: Path | None) -> list[InputStudy]:
+def _of_files(path: Path, leave_out: Path | None, series: str, modality: str | None) -> list[InputStudy]:
     root = path if path.is_dir() else path.parent
     left_out = leave_out.resolve() if leave_out else None
-    files = list(_images(path, left_out)) if path.is_dir() else [_only_nifti(path)]
-    ids = unique_ids([_names(file, root) for file in files])
-    return [InputStudy(study_id, image) for study_id, image in zip(ids, files, strict=True)]
-
-
-def _only_nifti(path: Path) -> Path:
-    if not path.name.lower().endswith(VOLUME_SUFFIXES):
+    if path.is_file():
+        files = [path] if path.name.lower().endswith(VOLUME_SUFFIXES) else []
+    else:
+        files = list(_images(path, left_out))
+    scans = dicom_studies(path, series=series, modality=modality) if path.is_dir() or not files else []
+    scans = [scan for scan in scans if left_out is None or not scan.image.resolve().is_relative_to(left_out)]
+    if path.is_file() and not files and not scans:
         raise InputError(
-            "The input is no NIfTI file.",
+            "The input is no NIfTI file and no DICOM image.",
             where=path,
             got=path.suffix or "no suffix",
-            expected=".nii or .nii.gz, or a folder",
+            expected=".nii, .nii.gz, .dcm, .zip, or a folder",
         )
-    return path
+    ids = unique_ids([*(_names(file, root) for file in files), *(scan.names for scan in scans)])
+    plain = [InputStudy(study_id, file) for study_id, file in zip(ids, files, strict=False)]
+    return plain + [
+        InputStudy(study_id, scan.image, scan.series, error=scan.error)
+        for study_id, scan in zip(ids[len(files) :], scans, strict=True)
+    ]
 
 
 def _images(folder: Path, leave_out: Path | None) -> Iterator[Path]:
@@ -141,30 +162,3 @@ def _names(file: Path, root: Path) -> tuple[str, str]:
     if file.name in IMAGES:  # a case folder: the folder is the study
         folders, own = folders[:-1], folders[-1] if folders else file.parent.resolve().name
     return own, "_".join((*folders, own))
-
-
-def unique_ids(names: Sequence[tuple[str, str]]) -> list[str]:
-    """An id for each (short, long) name: the short one where nobody else has it, else the long one, else numbered.
-
-    Names that differ only in case count as the same, since some file systems can't tell them apart.
-    """
-    times = Counter(safe_id(short).casefold() for short, _ in names)
-    ids: list[str] = []
-    taken = {name for name, count in times.items() if count == 1}
-    for short, long in names:
-        study_id = safe_id(short)
-        if times[study_id.casefold()] > 1:
-            study_id = _free(safe_id(long), taken)
-        taken.add(study_id.casefold())
-        ids.append(study_id)
-    return ids
-
-
-def _free(name: str, taken: set[str]) -> str:
-    candidates = (name if number == 1 else f"{name}_{number}" for number in range(1, len(taken) + 2))
-    return next(candidate for candidate in candidates if candidate.casefold() not in taken)
-
-
-def safe_id(name: str) -> str:
-    """The name with what a file name can't hold replaced by an underscore."""
-    return UNSAFE_IN_IDS.sub("_", name) or "_"

@@ -15,7 +15,9 @@ from torch import nn
 from dictamen.cohort.store import Cohort
 from dictamen.errors import InputError, UsageError
 from dictamen.files import output_folder
-from dictamen.imaging.nifti import read_volume, write_volume
+from dictamen.imaging.dicom.series import ONLY
+from dictamen.imaging.nifti import write_volume
+from dictamen.imaging.read import read_image
 from dictamen.imaging.volume import Volume
 from dictamen.inference.inputs import InputStudy, find_inputs
 from dictamen.inference.outputs import Failure, OutputFolder, label_map_path
@@ -81,6 +83,7 @@ def predict(
     preview: bool = False,
     save_probabilities: bool = False,
     split: str | None = None,
+    series: str = ONLY,
     jobs: int = 1,
     settings: Settings | None = None,
     trust_code: bool = False,
@@ -99,6 +102,8 @@ def predict(
         preview: also OUT/previews/<study_id>.png.
         save_probabilities: also OUT/probabilities/<study_id>/<label>.nii.gz, uint8, 255 is 1.
         split: only this split of a cohort or table.
+        series: which of several DICOM series of a study: "only" (refuse several), "largest", "thinnest", "all", a
+            series number or UID.
         jobs: processes, on a CPU; each holds one volume and uses one thread. One process uses all cores.
         settings: finer settings; their `device` is replaced by `device`.
         trust_code: see `models.package.load_model`.
@@ -115,7 +120,7 @@ def predict(
     settings = _with_device(settings or Settings(), device, jobs=jobs)
     job = _Job(model_folder(Path(run)), Path(output), settings, preview, save_probabilities, trust_code)
     _, card = job.load()
-    studies = find_inputs(Path(input), split=split, leave_out=job.output)
+    studies = find_inputs(Path(input), split=split, leave_out=job.output, series=series, modality=card.modality)
     _check_apart(studies, job.output)
     folder = OutputFolder(
         output_folder(job.output, resume=resume, overwrite=overwrite), label_values(card), job.model, settings=settings
@@ -180,7 +185,7 @@ def _read(study: InputStudy) -> Volume:
         return Volume(arrays.level("image", 0)[None], arrays.native_affine, study.study_id)
     if study.image is None:
         raise InputError("The study has no image.", where=study.study_id)
-    return read_volume(study.image, study.study_id)
+    return read_image(study.image, study.study_id, series=study.series)
 
 
 def _line(study_id: str, volume: Volume, found: StudyPrediction, card: ModelCard, *, seconds: float) -> dict[str, Any]:
@@ -197,6 +202,7 @@ def _line(study_id: str, volume: Volume, found: StudyPrediction, card: ModelCard
         "lesions": [lesion.row() for lesion in found.lesions],
         "shape": list(volume.shape),
         "spacing_mm": [round(step, 4) for step in volume.spacing_mm],
+        "source": dict(volume.metadata),
         "seconds": round(seconds, 2),
     }
 
