@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     from dictamen.inference.predict import predict
     from dictamen.interval import Interval
     from dictamen.phantom.generate import write_phantom
+    from dictamen.refinement.refine import refine
     from dictamen.reports.rules import read_report
+    from dictamen.review.store import FeedbackStore
     from dictamen.training.config import TrainConfig
     from dictamen.training.train import train
 
 _HOMES = {
     "Cohort": "dictamen.cohort.store",
     "DictamenError": "dictamen.errors",
+    "FeedbackStore": "dictamen.review.store",
     "InputError": "dictamen.errors",
     "Interval": "dictamen.interval",
     "ResourceError": "dictamen.errors",
@@ -33,6 +36,7 @@ _HOMES = {
     "evaluate": "dictamen.evaluation.evaluate",
     "predict": "dictamen.inference.predict",
     "read_report": "dictamen.reports.rules",
+    "refine": "dictamen.refinement.refine",
     "run_experiment": "dictamen.experiments.experiment",
     "train": "dictamen.training.train",
     "write_phantom": "dictamen.phantom.generate",
@@ -41,6 +45,7 @@ _HOMES = {
 __all__ = [
     "Cohort",
     "DictamenError",
+    "FeedbackStore",
     "InputError",
     "Interval",
     "ResourceError",
@@ -50,6 +55,7 @@ __all__ = [
     "evaluate",
     "predict",
     "read_report",
+    "refine",
     "run_experiment",
     "train",
     "write_phantom",

@@ -26,13 +26,15 @@ VERBS = {
     "train": "Train a segmentation model from masks and reports.",
     "predict": "Segment volumes with a trained model.",
     "evaluate": "Measure predictions against masks or against reports alone.",
+    "refine": "Repair masks from region scores.",
+    "feedback": "Take feedback out of a cohort, or into it.",
     "experiment": "Train and compare arms of supervision over seeds.",
 }
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it."""
 BAD_USAGE = 2
 """Exit code for a wrong option, ours and the option parser's."""
-RESUMABLE = frozenset({"demo", "train", "predict", "experiment"})
+RESUMABLE = frozenset({"demo", "train", "predict", "refine", "experiment"})
 """Verbs that go on with `--resume`, as `cohort build` does."""
 CHATTER = ("lightning_fabric.utilities",)
 """Loggers of libraries that tell at each start what device and precision they use; warnings still come through."""

@@ -1,0 +1,1 @@
+"""Refiners of masks, trained from region scores: cases, training, application."""

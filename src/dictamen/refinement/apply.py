@@ -1,0 +1,112 @@
+"""Apply a refiner to a mask: the refined mask, what changed, and the regions that are left to people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from dictamen.anatomy.boxes import BoolArray
+from dictamen.models.refiner import Refiner
+from dictamen.refinement.case import RefineCase, tensors
+from dictamen.supervision.feedback import Direction
+from dictamen.supervision.region_errors import region_errors
+from dictamen.supervision.score_scale import ScoreScale
+
+
+class Change(IntEnum):
+    """Values of a change map."""
+
+    NONE = 0
+    ADDED = 1
+    REMOVED = 2
+    FOR_REVIEW = 3
+
+
+CHANGE_NAMES = {Change.ADDED: "added", Change.REMOVED: "removed", Change.FOR_REVIEW: "for_review"}
+
+
+@dataclass(frozen=True, slots=True)
+class RegionChange:
+    """What the refiner did in one region.
+
+    Attributes:
+        region: its number.
+        score: predicted score of the initial mask there, 1 to 5.
+        direction: predicted side of its error.
+        change: changed voxels as a part of the region.
+        certainty: mean |2p - 1| over the changed voxels; 1 where nothing changed.
+        abstained: the change is too large or too uncertain, and was not made.
+    """
+
+    region: int
+    score: int
+    direction: Direction
+    change: float
+    certainty: float
+    abstained: bool
+
+
+@dataclass(frozen=True)
+class Refined:
+    """A refined crop.
+
+    Attributes:
+        mask: bool [X, Y, Z], the refined mask after abstentions.
+        proposal: the same before abstentions.
+        probability: p, float32.
+        changes: uint8, values of `Change`.
+        regions: one entry a region.
+    """
+
+    mask: BoolArray
+    proposal: BoolArray
+    probability: npt.NDArray[np.float32]
+    changes: npt.NDArray[np.uint8]
+    regions: tuple[RegionChange, ...]
+
+
+@torch.no_grad()
+def refine_case(
+    refiner: Refiner,
+    case: RefineCase,
+    *,
+    scale: ScoreScale | None = None,
+    most_change: float = 0.3,
+    least_certainty: float = 0.2,
+) -> Refined:
+    """Refine one mask within its band.
+
+    Args:
+        refiner: trained, in evaluation mode; an untrained one changes nothing.
+        case: crop with its region map; answers are not looked at.
+        scale: what scores mean, for the predicted score.
+        most_change: a region of which a larger part would change is marked for review, not changed.
+        least_certainty: so is one whose changed voxels have a lower mean |2p - 1|.
+    """
+    scale = scale or ScoreScale()
+    inputs = tensors(case)
+    logits = refiner(inputs.image, inputs.mask, inputs.edge)
+    probability = torch.sigmoid(logits)[0, 0].numpy().astype(np.float32)
+    proposal = np.where(case.band, probability > 0.5, case.mask)
+    differs = proposal != case.mask
+    sizes = np.bincount(case.region.ravel(), minlength=case.regions + 1)
+    changed = np.bincount(case.region[differs], minlength=case.regions + 1)
+    doubt = np.bincount(case.region[differs], weights=np.abs(2 * probability[differs] - 1), minlength=case.regions + 1)
+    found = []
+    for error in region_errors(case.mask, proposal, case.region):
+        part = float(changed[error.region] / max(sizes[error.region], 1))
+        certainty = float(doubt[error.region] / changed[error.region]) if changed[error.region] else 1.0
+        abstained = bool(changed[error.region]) and (part > most_change or certainty < least_certainty)
+        score = scale.score_of(error.dice)
+        found.append(RegionChange(error.region, score, error.direction, part, certainty, abstained))
+    held = np.isin(case.region, [entry.region for entry in found if entry.abstained])
+    mask = np.where(held, case.mask, proposal)
+    changes = np.zeros(case.mask.shape, dtype=np.uint8)
+    changes[mask & ~case.mask] = Change.ADDED
+    changes[~mask & case.mask] = Change.REMOVED
+    changes[held & differs] = Change.FOR_REVIEW
+    return Refined(mask, proposal, probability, changes, tuple(found))

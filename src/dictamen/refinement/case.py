@@ -1,0 +1,129 @@
+"""One mask to refine, as the refiner sees it: a crop of image, mask, edges and regions. No truth anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from dictamen.anatomy.boxes import BoolArray, Box, bounding_box
+from dictamen.anatomy.region_scheme import RegionScheme, band_around
+from dictamen.errors import InputError
+from dictamen.losses.refinement import FeedbackTable
+from dictamen.models.normalise import IntensityWindow
+from dictamen.refinement.edge_prior import EdgeKind, edge_prior
+from dictamen.supervision.region_targets import RegionTargets
+
+MARGIN_MM = 16.0
+"""The refiner sees so much around the mask: neighbours into which a mask leaks are within it."""
+
+
+@dataclass(frozen=True)
+class RefineCase:
+    """A crop around one mask; all arrays [X, Y, Z] on one grid.
+
+    Attributes:
+        study_id: of the study.
+        image: normalised to [-1, 1], float32.
+        mask: the initial mask.
+        edge: edge prior in [0, 1], float32.
+        region: uint8, 0 none, 1..K.
+        band: where the refined mask may lie.
+        spacing_mm: of the grid.
+        box: of the crop within the study's grid.
+        targets: what was said about the regions; None where nothing was.
+    """
+
+    study_id: str
+    image: npt.NDArray[np.float32]
+    mask: BoolArray
+    edge: npt.NDArray[np.float32]
+    region: npt.NDArray[np.uint8]
+    band: BoolArray
+    spacing_mm: tuple[float, float, float]
+    box: Box
+    targets: RegionTargets | None = None
+
+    @property
+    def regions(self) -> int:
+        """K, the largest region number."""
+        return int(self.region.max(initial=0))
+
+
+def make_case(
+    *,
+    study_id: str,
+    image: npt.NDArray[np.generic],
+    mask: BoolArray,
+    region: npt.NDArray[np.uint8],
+    spacing_mm: Sequence[float],
+    scheme: RegionScheme,
+    window: IntensityWindow,
+    targets: RegionTargets | None = None,
+    edges: EdgeKind = "gradient",
+    margin_mm: float = MARGIN_MM,
+) -> RefineCase:
+    """Crop a study around its mask.
+
+    Args:
+        image: Hounsfield units [X, Y, Z] of the whole study.
+        mask, region: on the same grid; `region` of `region_scheme.region_map(scheme, mask, ...)`.
+        window: intensities that the refiner tells apart.
+
+    Raises:
+        InputError: the mask is empty: there is nothing to refine.
+    """
+    x, y, z = spacing_mm
+    box = bounding_box(mask, margin_mm, (x, y, z))
+    if box is None:
+        raise InputError("The mask is empty: there is nothing to refine.", where=study_id)
+    cropped, normal = mask[box], window.apply(image[box])
+    band = band_around(cropped, (x, y, z), scheme.band_mm)
+    return RefineCase(
+        study_id=study_id,
+        image=normal,
+        mask=cropped,
+        edge=edge_prior(normal, cropped, band, spacing_mm, kind=edges),
+        region=region[box],
+        band=band,
+        spacing_mm=(x, y, z),
+        box=box,
+        targets=targets,
+    )
+
+
+@dataclass(frozen=True)
+class CaseTensors:
+    """A case as tensors [1, 1, X, Y, Z]; `table` is None without feedback."""
+
+    image: torch.Tensor
+    mask: torch.Tensor
+    edge: torch.Tensor
+    region: torch.Tensor
+    band: torch.Tensor
+    table: FeedbackTable | None
+
+
+def tensors(case: RefineCase) -> CaseTensors:
+    """Turn a case into tensors; study and label axes have length 1."""
+
+    def volume(array: npt.NDArray[np.generic], dtype: torch.dtype) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(dtype)[None, None]
+
+    def row(array: npt.NDArray[np.generic]) -> torch.Tensor:
+        return torch.from_numpy(array.copy())[None, None]
+
+    said = case.targets
+    return CaseTensors(
+        image=volume(case.image, torch.float32),
+        mask=volume(case.mask, torch.float32),
+        edge=volume(case.edge, torch.float32),
+        region=volume(case.region, torch.uint8),
+        band=volume(case.band, torch.bool),
+        table=None
+        if said is None
+        else FeedbackTable(row(said.target), row(said.lo), row(said.hi), row(said.direction), row(said.weight)),
+    )

@@ -1,0 +1,127 @@
+"""Train a refiner on cases and what was said about them. Nothing here can see a truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dictamen.errors import InputError
+from dictamen.losses.refinement import refinement_losses
+from dictamen.models.ema import ExponentialMovingAverage
+from dictamen.models.refiner import Refiner
+from dictamen.refinement.case import CaseTensors, RefineCase, tensors
+from dictamen.refinement.config import RefineConfig
+
+Objective = Callable[[Tensor, CaseTensors, int], dict[str, Tensor]]
+"""(logits [1, 1, X, Y, Z], the case, its number) -> terms with "total"."""
+Progress = Callable[[int, int], None]
+Log = Callable[[int, dict[str, float]], None]
+
+
+def train_refiner(
+    cases: Sequence[RefineCase],
+    config: RefineConfig,
+    *,
+    objective: Objective | None = None,
+    progress: Progress | None = None,
+    log: Log | None = None,
+) -> Refiner:
+    """Train on all cases that have feedback; the mean of the last weights is returned, in evaluation mode.
+
+    The cases of a step and their jitter are pure functions of (seed, step).
+
+    Args:
+        cases: crops; those without an answered region are left out.
+        config: steps, rates, weights of the terms.
+        objective: another loss, for comparison; then all cases are used.
+        progress: called with (steps done, steps in all).
+        log: called every `log_every` steps with the step and the mean of each term.
+
+    Raises:
+        InputError: no case has an answered region, or the loss is no longer finite.
+    """
+    used = list(cases) if objective else [case for case in cases if case.targets and case.targets.answered]
+    if not used:
+        raise InputError(
+            "No region has been answered: there is nothing to learn from.",
+            next_step="score regions with `dictamen review`, or import answers",
+        )
+    loss_of = objective or feedback_objective(config)
+    prepared = [tensors(case) for case in used]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        refiner = Refiner()
+    mean = ExponentialMovingAverage(refiner, decay=config.ema_decay)
+    optimizer = torch.optim.AdamW(refiner.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.1
+    )
+    sums: dict[str, float] = {}
+    for step in range(config.steps):
+        optimizer.zero_grad(set_to_none=True)
+        for number in _batch(step, len(prepared), config):
+            case = prepared[number]
+            terms = loss_of(refiner(_jittered(case.image, step, number, config), case.mask, case.edge), case, number)
+            (terms["total"] / config.batch).backward()  # type: ignore[no-untyped-call]  # torch's annotation lacks it
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + float(value.detach())
+        torch.nn.utils.clip_grad_norm_(refiner.parameters(), config.gradient_clip)
+        optimizer.step()
+        schedule.step()
+        mean.update(refiner)
+        if (step + 1) % config.log_every == 0 or step + 1 == config.steps:
+            sums = _flush(sums, step + 1, config, log)
+        if progress:
+            progress(step + 1, config.steps)
+    trained: Refiner = mean.model  # type: ignore[assignment]  # a copy of what it was made of
+    return trained.eval()
+
+
+def feedback_objective(config: RefineConfig) -> Objective:
+    """The loss of region feedback."""
+    weights = config.weights
+
+    def loss(logits: Tensor, case: CaseTensors, number: int) -> dict[str, Tensor]:
+        if case.table is None:
+            raise InputError("A case without feedback can't be trained on.", got=number)
+        return refinement_losses(
+            logits,
+            mask=case.mask,
+            region=case.region,
+            band=case.band,
+            edge=case.edge,
+            table=case.table,
+            weights=weights,
+        )
+
+    return loss
+
+
+def _batch(step: int, count: int, config: RefineConfig) -> list[int]:
+    """Cases of a step: consecutive places of permutations, one an epoch, so that all are seen equally often."""
+    places = range(step * config.batch, (step + 1) * config.batch)
+    orders = {
+        epoch: np.random.default_rng([config.seed, epoch]).permutation(count) for epoch in {p // count for p in places}
+    }
+    return [int(orders[place // count][place % count]) for place in places]
+
+
+def _jittered(image: Tensor, step: int, number: int, config: RefineConfig) -> Tensor:
+    rng = np.random.default_rng([config.seed, step, number])
+    gain, shift = 1 + config.jitter * rng.uniform(-1, 1), config.jitter * rng.uniform(-1, 1)
+    return (image * gain + shift).clamp(-1, 1)
+
+
+def _flush(sums: dict[str, float], step: int, config: RefineConfig, log: Log | None) -> dict[str, float]:
+    seen = ((step - 1) % config.log_every + 1) * config.batch
+    means = {name: value / seen for name, value in sums.items()}
+    if not all(np.isfinite(value) for value in means.values()):
+        raise InputError(
+            "The loss of the refiner is no longer finite.", where=f"step {step}", next_step="lower the learning rate"
+        )
+    if log:
+        log(step, means)
+    return {}

@@ -1,0 +1,88 @@
+"""From answers on regions to the table that the refinement losses take; several raters become one row a region."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dictamen.supervision.feedback import Direction, RegionAnswer
+from dictamen.supervision.score_scale import ScoreScale
+
+DIRECTION_CODES: Mapping[Direction, int] = {"over": 1, "under": 2, "mixed": 3, "none": 4}
+"""As `losses.region_tables`; 0 is "not answered"."""
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class RegionTargets:
+    """One row a region 1..K, all arrays [K]; weight 0 and direction 0 where nobody answered.
+
+    Attributes:
+        target, lo, hi: Dice between the mask and the refined mask.
+        direction: of `DIRECTION_CODES`.
+        weight: 1 for an answered region.
+    """
+
+    target: FloatArray
+    lo: FloatArray
+    hi: FloatArray
+    direction: npt.NDArray[np.uint8]
+    weight: FloatArray
+
+    @property
+    def answered(self) -> int:
+        """Number of regions with an answer."""
+        return int(np.count_nonzero(self.weight))
+
+
+def region_targets(
+    answers: Iterable[RegionAnswer],
+    *,
+    regions: int,
+    scale: ScoreScale | None = None,
+    rater_directions: Mapping[int, Direction] | None = None,
+) -> RegionTargets:
+    """Combine current answers on one mask and scheme.
+
+    Several raters: the mean of their targets, the union of their bins, and the direction that most of them named
+    ("mixed" where they are divided between over and under).
+
+    Args:
+        answers: `feedback.current_answers` of one (study, label, mask, scheme); skipped ones count nothing.
+        regions: K.
+        scale: what scores mean.
+        rater_directions: region -> direction found by a model of the raters, which replaces the vote.
+    """
+    scale = scale or ScoreScale()
+    given: dict[int, list[RegionAnswer]] = {}
+    for answer in answers:
+        if answer.score is not None and answer.region <= regions:
+            given.setdefault(answer.region, []).append(answer)
+    table = RegionTargets(
+        target=np.ones(regions, dtype=np.float32),
+        lo=np.zeros(regions, dtype=np.float32),
+        hi=np.ones(regions, dtype=np.float32),
+        direction=np.zeros(regions, dtype=np.uint8),
+        weight=np.zeros(regions, dtype=np.float32),
+    )
+    for region, found in given.items():
+        row = region - 1
+        scores = [answer.score for answer in found if answer.score is not None]
+        table.target[row] = np.mean([scale.target(score) for score in scores])
+        table.lo[row] = min(scale.bounds(score)[0] for score in scores)
+        table.hi[row] = max(scale.bounds(score)[1] for score in scores)
+        named = (rater_directions or {}).get(region) or _vote([answer.direction for answer in found])
+        table.direction[row] = DIRECTION_CODES[named]
+        table.weight[row] = 1
+    return table
+
+
+def _vote(directions: list[Direction | None]) -> Direction:
+    counts = Counter(direction for direction in directions if direction)
+    (first, most), *others = counts.most_common()
+    return first if not others or others[0][1] < most else "mixed"

@@ -1,0 +1,112 @@
+"""Training from scores alone: right masks stay, wrong ones get better, the same seed gives the same refiner."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from small_cases import SCHEME, SPACING, ball, case
+
+from dictamen.errors import InputError, UsageError
+from dictamen.models.normalise import IntensityWindow
+from dictamen.models.refiner import Refiner
+from dictamen.refinement.apply import Change, refine_case
+from dictamen.refinement.case import make_case
+from dictamen.refinement.config import RefineConfig, resolve
+from dictamen.refinement.edge_prior import edge_prior, inside_posterior
+from dictamen.refinement.train import train_refiner
+
+QUICK = RefineConfig(steps=30, batch=2)
+
+
+def test_untrained_changes_nothing() -> None:
+    made, _ = case(0)
+    done = refine_case(Refiner().eval(), made)
+    assert np.array_equal(done.mask, made.mask) and not done.changes.any()
+    assert {entry.score for entry in done.regions} == {5} and not any(entry.abstained for entry in done.regions)
+
+
+def test_perfect_scores_leave_the_masks_as_they_are() -> None:
+    made = [case(seed, too_large=False)[0] for seed in range(4)]
+    assert all(one.targets is not None and set(one.targets.direction) == {4} for one in made)
+    refiner = train_refiner(made, QUICK)
+    assert all(np.array_equal(refine_case(refiner, one).mask, one.mask) for one in made)
+
+
+def test_the_same_seed_gives_the_same_refiner_and_logs() -> None:
+    made, logged = [case(seed)[0] for seed in range(3)], []
+    config = RefineConfig(steps=4, log_every=3)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first = train_refiner(made, config, log=lambda step, terms: logged.append((step, sorted(terms))))
+    assert torch.equal(torch.get_rng_state(), before)  # a caller's random numbers are left alone
+    second = train_refiner(made, config)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert logged == [(step, ["band", "direction", "edge", "score", "total"]) for step in (3, 4)]
+
+
+def test_without_an_answer_there_is_nothing_to_learn() -> None:
+    made = replace(case(0)[0], targets=None)
+    with pytest.raises(InputError, match="nothing to learn"):
+        train_refiner([made], QUICK)
+
+
+class Constant(torch.nn.Module):
+    """Gives the same logit everywhere."""
+
+    def __init__(self, logit: float) -> None:
+        super().__init__()
+        self.logit = logit
+
+    def forward(self, image: torch.Tensor, mask: torch.Tensor, edge: torch.Tensor) -> torch.Tensor:
+        return torch.full_like(image, self.logit)
+
+
+def test_large_and_uncertain_changes_are_left_to_people() -> None:
+    made, _ = case(0)
+    large = refine_case(Constant(-9.0), made)  # type: ignore[arg-type]
+    assert all(entry.abstained == (entry.change > 0.3) for entry in large.regions)
+    assert any(entry.abstained for entry in large.regions)
+    unsure = refine_case(Constant(-0.1), made, most_change=1.0)  # type: ignore[arg-type]
+    assert all(entry.abstained for entry in unsure.regions)
+    assert np.array_equal(unsure.mask, made.mask) and unsure.proposal.sum() == 0
+    assert np.array_equal(unsure.changes == Change.FOR_REVIEW, made.mask)
+    made_anyway = refine_case(Constant(-9.0), made, most_change=1.0)  # type: ignore[arg-type]
+    assert not made_anyway.mask.any() and np.array_equal(made_anyway.changes == Change.REMOVED, made.mask)
+    assert not (refine_case(Constant(9.0), made, most_change=1.0).mask & ~made.band).any()  # type: ignore[arg-type]
+
+
+def test_edges_lie_on_the_border_of_the_organ() -> None:
+    from scipy import ndimage
+
+    image, truth = ball(3)
+    normal = IntensityWindow().apply(image)
+    border = ndimage.binary_dilation(truth) & ~ndimage.binary_erosion(truth)
+    far = ~ndimage.binary_dilation(truth, iterations=4)
+    for kind in ("gradient", "intensity"):
+        edge = edge_prior(normal, truth, ndimage.binary_dilation(truth, iterations=3), SPACING, kind=kind)  # type: ignore[arg-type]
+        assert edge.min() >= 0 and edge.max() <= 1 and edge.dtype == np.float32
+        if kind == "gradient":
+            assert edge[border].mean() > 4 * edge[far].mean()
+    inside = inside_posterior(normal, truth, SPACING)
+    assert inside[truth].mean() > 0.95 and inside[far].mean() < 0.05
+    assert (inside_posterior(normal, np.zeros_like(truth), SPACING) == 0.5).all()
+    with pytest.raises(UsageError, match="edge prior"):
+        edge_prior(normal, truth, truth, SPACING, kind="canny")  # type: ignore[arg-type]
+
+
+def test_an_empty_mask_is_an_error() -> None:
+    image, truth = ball(0)
+    with pytest.raises(InputError, match="empty"):
+        make_case(
+            study_id="s", image=image, mask=np.zeros_like(truth), region=np.zeros(truth.shape, dtype=np.uint8),
+            spacing_mm=SPACING, scheme=SCHEME, window=IntensityWindow(),
+        )  # fmt: skip
+
+
+def test_settings() -> None:
+    assert resolve(["steps=7", "score_mode=ordinal"], seed=3).steps == 7
+    with pytest.raises(UsageError, match="colour"):
+        resolve(["colour=red"])
+    with pytest.raises(UsageError, match="key=value"):
+        resolve(["steps"])

@@ -1,0 +1,89 @@
+"""Rater models find the raters that made the answers."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from dictamen.errors import InputError
+from dictamen.supervision.raters import (
+    OrdinalModel,
+    dawid_skene,
+    fit_ordinal,
+    pairs_of_raters,
+    weighted_kappa,
+)
+from dictamen.supervision.score_scale import CUTS
+
+DIRECTIONS = ("over", "under", "mixed", "none")
+
+
+def readings(bias: float, noise: float, count: int, seed: int) -> tuple[list[int], list[float]]:
+    rng = np.random.default_rng(seed)
+    dice = rng.uniform(0.5, 1.0, count)
+    seen = dice - bias + noise * rng.logistic(size=count)
+    return (np.searchsorted(CUTS, seen) + 1).tolist(), dice.tolist()
+
+
+def test_ordinal_probabilities_against_plain_arithmetic() -> None:
+    model = OrdinalModel(CUTS, {"strict": 0.05}, {"strict": 0.02})
+    below = [1 / (1 + math.exp(-(cut + 0.05 - 0.9) / 0.02)) for cut in CUTS]
+    want = [below[0], *(b - a for a, b in itertools.pairwise(below)), 1 - below[-1]]
+    assert model.probabilities(0.9, "strict") == pytest.approx(want)
+    assert model.probabilities(0.9, "strict").sum() == pytest.approx(1)
+    assert model.probabilities(0.9, "unknown").argmax() + 1 == 3
+
+
+def test_ordinal_fit_finds_bias_and_noise() -> None:
+    strict, lenient = readings(0.04, 0.01, 400, 0), readings(-0.04, 0.03, 400, 1)
+    model = fit_ordinal(strict[0] + lenient[0], strict[1] + lenient[1], ["strict"] * 400 + ["lenient"] * 400)
+    assert model.bias["strict"] - model.bias["lenient"] == pytest.approx(0.08, abs=0.02)
+    assert model.noise["strict"] < model.noise["lenient"]
+    assert model.noise["strict"] == pytest.approx(0.01, rel=0.4)
+    scale = model.scale()
+    assert list(scale.targets) == sorted(scale.targets)
+    with pytest.raises(InputError, match="Gold regions"):
+        fit_ordinal([], [], [])
+
+
+def test_a_few_gold_regions_stay_near_the_default_scale() -> None:
+    model = fit_ordinal([3, 4], [0.9, 0.94], ["a", "a"])
+    assert model.cuts == pytest.approx(CUTS, abs=0.05)
+
+
+def test_dawid_skene_trusts_the_reliable_raters() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 4, 150)
+    answers = []
+    for rater, right in (("good", 0.95), ("fine", 0.85), ("poor1", 0.35), ("poor2", 0.35), ("poor3", 0.35)):
+        for item, true in enumerate(truth):
+            given = true if rng.random() < right else rng.choice([c for c in range(4) if c != true])
+            answers.append((item, rater, DIRECTIONS[given]))
+    found = dawid_skene(answers, DIRECTIONS)
+    best = np.array([DIRECTIONS.index(found.best(item)) for item in range(150)])
+    votes = [np.bincount([DIRECTIONS.index(g) for i, _, g in answers if i == item], minlength=4) for item in range(150)]
+    majority = np.array([vote.argmax() for vote in votes])
+    assert (best == truth).mean() > (majority == truth).mean() + 0.05
+    assert np.diag(found.confusion["good"]).mean() > 0.85 > 0.6 > np.diag(found.confusion["poor1"]).mean()
+    assert all(row.sum() == pytest.approx(1) for row in found.posterior.values())
+    with pytest.raises(InputError, match="Dawid-Skene"):
+        dawid_skene([("a", "r", "sideways")], DIRECTIONS)
+
+
+def test_weighted_kappa_against_its_definition() -> None:
+    rng = np.random.default_rng(3)
+    first, second = rng.integers(1, 6, 60).tolist(), rng.integers(1, 6, 60).tolist()
+    observed = np.mean([(a - b) ** 2 for a, b in zip(first, second, strict=True)])
+    chance = np.mean([(a - b) ** 2 for a in first for b in second])
+    assert weighted_kappa(first, second) == pytest.approx(1 - observed / chance)
+    assert weighted_kappa(first, first) == 1
+    assert weighted_kappa([1, 5, 1, 5], [5, 1, 5, 1]) == pytest.approx(-1)
+    assert math.isnan(weighted_kappa([3, 3], [3, 3]))
+    with pytest.raises(InputError, match="Kappa"):
+        weighted_kappa([1], [])
+
+
+def test_pairs_of_raters_share_items() -> None:
+    pairs = pairs_of_raters({"b": {1: 4, 2: 5}, "a": {2: 3, 3: 1}, "c": {9: 1}})
+    assert pairs == {("a", "b"): ([3], [5])}
