@@ -307,6 +307,6 @@ def test_23_counts(text: str, count: list[float | None], side: str) -> None:
 
 def test_24_nodes_on_the_short_axis() -> None:
     (finding,) = current("Subcarinal lymph node measuring 14 mm in short axis.")
-    assert (finding.structure, finding.short_axis, finding.parts) == ("lymph_node", True, ("subcarinal",))
+    assert (finding.structure, finding.short_axis, finding.parts) == ("lymph_node", True, ("mediastinal", "subcarinal"))
     (finding,) = current("Enlarged paratracheal lymph node with a short-axis diameter of 12 mm.")
     assert finding.short_axis

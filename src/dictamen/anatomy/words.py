@@ -48,7 +48,7 @@ _SPELLING = (
 def normalise(term: str) -> str:
     """One comparable form of a name: "Lungs, upper-lobe of" and "lung upper lobe" are the same."""
     words = re.findall(r"[^\W_]+", term.casefold())
-    return " ".join(_singular(_american(word)) for word in words if word not in FILLERS)
+    return " ".join(_singular(american(word)) for word in words if word not in FILLERS)
 
 
 def split_side(key: str) -> tuple[str, Literal["left", "right"] | None]:
@@ -59,7 +59,8 @@ def split_side(key: str) -> tuple[str, Literal["left", "right"] | None]:
     return (rest, sides.pop()) if len(sides) == 1 else (key, None)
 
 
-def _american(word: str) -> str:
+def american(word: str) -> str:
+    """The American spelling of a word: "oesophageal" -> "esophageal"."""
     for british, american in _SPELLING:
         word = word.replace(british, american)
     return word

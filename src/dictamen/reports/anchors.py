@@ -13,18 +13,30 @@ from dictamen.reports.statement import Statement
 
 _SAME_NAME = re.compile(r"[\s(]{0,3}(?:or|and/or|vs\.?|versus|/|-)?[\s]{0,3}")
 _PARENTHESIS = re.compile(r"\s?\((?:[A-Za-z]{1,20}\s){0,2}")
+_BEHIND_DASH = re.compile(r"\s[-–—]\s?$")
 _HEDGED_WORDS = 22
 """Words that may stand between a lesion and its hedged second name ("... which most likely represents a cyst")."""
-_HISTORY_WORDS = 6
-"""Words that may stand between "history of" and the disease."""
+_HISTORY_WORDS = 12
+"""Words that may stand between "status post cystectomy with ileal conduit for" and the disease."""
+_HISTORY_CLOSE = 6
+"""Words within which a comma does not end the history."""
+_PURPOSE_WORDS = 3
+"""Words between "in terms of" and what is looked for."""
 _NOUN_PHRASE_WORDS = 4
 """Words before the noun in which its adjectives are looked for."""
+_VAGUE_HEDGE, _NAMED_HEDGE = 60, 3
+"""Words between a focus, or a lesion named as such, and the hedge behind which stands what it is instead."""
 _HEDGE_TO_NAME = 3
 """Words between "in favour of" and what it is."""
 _GOES_ON = frozenset(
-    ["has", "have", "extends", "extend", "compresses", "compress", "invades", "dimensions", "dimension", "sizes"]
+    [
+        *("has", "have", "extends", "extend", "compresses", "compress", "invades", "dimensions", "dimension", "sizes"),
+        *("encases", "abuts", "contacts", "displaces", "involves", "narrows", "obstructs", "infiltrates"),
+    ]
 )
 """Words behind the subject of a sentence on a lesion already known: "Left adrenal metastasis has infiltration"."""
+_OF_THEM = frozenset(["one", "each", "this", "that"])
+"""Words before a focus that pick one of several opacities named before."""
 _INDEFINITE = frozenset(["a", "an", "another", "multiple", "several", "new", "few", "one", "two", "three"])
 _DEFINITE = frozenset(["the", "these", "this", "those", "aforementioned", "described"])
 
@@ -70,6 +82,8 @@ def find_anchors(statement: Statement) -> list[Anchor]:
         if _is_other_use(statement, mention):
             continue
         history = mention.value in ("malignant", "metastasis", "tumour") and _after_history(statement, mention)
+        if anchors and _in_sized_parenthesis(statement, anchors[-1], mention):
+            continue
         if anchors and _names_again(statement, anchors[-1], mention):
             _fold(statement, anchors[-1], mention)
             continue
@@ -115,7 +129,7 @@ def _is_definite(statement: Statement, mention: Mention) -> bool:
     words = [statement.word(index) for index in range(mention.first - 3, mention.first)]
     if any(word.startswith(("largest", "larger", "bigg")) for word in words):
         return False
-    if 0 < mention.first - statement.first <= _NOUN_PHRASE_WORDS and statement.word(mention.last) in _GOES_ON:
+    if mention.first - statement.first <= _NOUN_PHRASE_WORDS and statement.word(mention.last) in _GOES_ON:
         return not any(word in _INDEFINITE for word in statement.tokens.words[statement.first : mention.first])
     procedure = any(0 <= mention.first - cue.last <= _NOUN_PHRASE_WORDS for cue in statement.of("time", "procedure"))
     return procedure or any(word in _DEFINITE for word in words)
@@ -136,20 +150,26 @@ def _is_other_use(statement: Statement, mention: Mention) -> bool:
         other.last == mention.first and statement.tokens.joined(mention.first) for other in statement.of("distractor")
     ):
         return True
-    if mention.term.attributes.get("vague") and _is_distractor(statement, mention):
+    if mention.term.attributes.get("vague") and statement.word(mention.first - 1) in _OF_THEM:
+        return True
+    if any(0 <= mention.first - cue.last <= _PURPOSE_WORDS for cue in statement.of("purpose")):
+        return True
+    if _kind(mention) == "uncertain" and _is_distractor(statement, mention):
         return True
     return bool(mention.term.attributes.get("node")) and statement.word(mention.last) in ("size", "sizes", "stations")
 
 
 def _is_distractor(statement: Statement, mention: Mention) -> bool:
     """Whether a vague word is said to be something else: "focus of air", "hypodense area, in favour of effusion"."""
-    if any(
+    if mention.term.attributes.get("vague") and any(
         0 < other.first - mention.last <= _HEDGE_TO_NAME and statement.word(mention.last) == "of"
         for other in statement.of("distractor")
     ):
         return True
+    reach = mention.last + (_VAGUE_HEDGE if mention.term.attributes.get("vague") else _NAMED_HEDGE)
     return any(
-        hedge.start >= mention.end
+        mention.end <= hedge.start
+        and hedge.first < reach
         and any(0 <= other.first - hedge.last <= _HEDGE_TO_NAME for other in statement.of("distractor"))
         for hedge in statement.of("hedge", "kind")
     )
@@ -157,9 +177,17 @@ def _is_distractor(statement: Statement, mention: Mention) -> bool:
 
 def _after_history(statement: Statement, mention: Mention) -> bool:
     return any(
-        0 <= mention.first - cue.last < _HISTORY_WORDS and not statement.breaks(cue.end, mention.start)
+        0 <= mention.first - cue.last < _HISTORY_WORDS
+        and not statement.breaks(cue.end, mention.start)
+        and (mention.first - cue.last < _HISTORY_CLOSE or _one_clause(statement, cue.end, mention.start))
         for cue in statement.of("time", "history")
     )
+
+
+def _one_clause(statement: Statement, start: int, end: int) -> bool:
+    """Whether text[start:end] holds neither a comma nor a predicate nor a size."""
+    inside = [seen.start for seen in statement.of("presence", "seen")] + [size.start for size in statement.measurements]
+    return not statement.commas(start, end) and not any(start <= offset < end for offset in inside)
 
 
 def _names_again(statement: Statement, anchor: Anchor, mention: Mention) -> bool:
@@ -168,13 +196,15 @@ def _names_again(statement: Statement, anchor: Anchor, mention: Mention) -> bool
     if node and not anchor.node and anchor.kind not in ("uncertain", "benign"):
         return False
     gap = statement.between(anchor.reach_end, mention.start)
-    if _SAME_NAME.fullmatch(gap):
+    if _SAME_NAME.fullmatch(gap) or (anchor.reach_end > anchor.end and gap == " and "):
         return True
     if _in_question(statement, mention):
         return True
-    if _is_largest_of(statement, anchor, mention):
+    if _is_largest_of(statement, anchor, mention) or _BEHIND_DASH.search(gap):
         return True
-    if _sized_between(statement, anchor.reach_end, mention.start) or ";" in gap:
+    if _sized_between(statement, anchor.reach_end, mention.start) or (
+        ";" in gap and not _opens_clause(statement, gap, mention)
+    ):
         return False
     if _in_parenthesis(gap):
         return True
@@ -190,6 +220,13 @@ def _names_again(statement: Statement, anchor: Anchor, mention: Mention) -> bool
 def _in_parenthesis(gap: str) -> bool:
     """Whether the second name is put right behind the first: "a benign mixed tumor (pleomorphic adenoma)"."""
     return _PARENTHESIS.fullmatch(gap) is not None
+
+
+def _opens_clause(statement: Statement, gap: str, mention: Mention) -> bool:
+    """Whether a hedge stands right behind the semicolon: "lesion; differential diagnosis includes metastasis"."""
+    semicolon = mention.start - len(gap) + gap.rindex(";")
+    hedges = statement.of("hedge", "kind")
+    return _right_behind_hedge(statement, mention) and any(0 < h.start - semicolon <= 2 for h in hedges)
 
 
 def _right_behind_hedge(statement: Statement, mention: Mention) -> bool:
@@ -214,6 +251,17 @@ def _sized_between(statement: Statement, start: int, end: int) -> bool:
     return bool(sizes) and not (hedges and hedges[-1].start > sizes[-1].end)
 
 
+def _in_sized_parenthesis(statement: Statement, anchor: Anchor, mention: Mention) -> bool:
+    """Whether the word explains one of several sizes and is no kind of all: "nodules: 21 mm (adenoma) and 13 mm"."""
+    if len(statement.measurements) < 2:
+        return False
+    opened = statement.text.rfind("(", anchor.end, mention.start)
+    if opened < 0 or ")" in statement.text[opened : mention.start]:
+        return False
+    sizes = [anchor.end <= size.start < opened for size in statement.measurements]
+    return any(sizes) and not any(opened <= size.start < mention.start for size in statement.measurements)
+
+
 def _in_question(statement: Statement, mention: Mention) -> bool:
     """Whether the word stands in "(cyst?)"."""
     before = statement.text.rfind("(", max(statement.sentence.start, mention.start - 40), mention.start)
@@ -222,6 +270,15 @@ def _in_question(statement: Statement, mention: Mention) -> bool:
         before >= 0
         and ")" not in statement.text[before : mention.start]
         and re.match(r"[^()]{0,12}\?", after) is not None
+    )
+
+
+def _only_not_excluded(statement: Statement, mention: Mention) -> bool:
+    """Whether the name is only one that can't be excluded: "adenoma, although carcinoma cannot be excluded"."""
+    cues = (*statement.of("hedge", "existence"), *statement.of("negation", "pseudo"))
+    return any(
+        0 <= cue.first - mention.last <= _HEDGE_TO_NAME and "exclu" in statement.text[cue.start : cue.end].lower()
+        for cue in cues
     )
 
 
@@ -234,6 +291,8 @@ def _fold(statement: Statement, anchor: Anchor, mention: Mention) -> None:
         anchor.plural = mention.term.plural or (anchor.plural and mention.first - anchor.last > 0)
     anchor.reach_end = mention.end
     if mention.term.attributes.get("node"):
+        if _kind(mention) == "metastasis" and anchor.kind == "uncertain":
+            anchor.kind, anchor.kind_certainty = "metastasis", "probable"
         if not anchor.node and "(" not in gap and not adjacent and anchor.kind == "uncertain":
             anchor.kind, anchor.kind_certainty = "benign", "probable"
         anchor.node = anchor.node or adjacent
@@ -241,7 +300,7 @@ def _fold(statement: Statement, anchor: Anchor, mention: Mention) -> None:
     if mention.term.attributes.get("negated_only"):
         return
     kind = _kind(mention)
-    if KIND_RANK[kind] > KIND_RANK[anchor.kind]:
+    if KIND_RANK[kind] > KIND_RANK[anchor.kind] and not _only_not_excluded(statement, mention):
         anchor.kind = kind
         if not adjacent:
             anchor.kind_certainty = "possible" if _in_question(statement, mention) else "probable"

@@ -46,6 +46,14 @@ def count(statement: Statement, anchor: Anchor, floor: int) -> Interval:
     return MANY
 
 
+def counted(statement: Statement, size: Measurement) -> Interval:
+    """How many lesions one size of a list stands for: "two measuring 14 mm"; one unless a number says otherwise."""
+    first = statement.tokens.at(size.start)
+    if first >= 2 and statement.word(first - 1).startswith("measur"):
+        return Interval.exact(_number(statement, first - 2) or 1)
+    return Interval.exact(1)
+
+
 def _number(statement: Statement, index: int) -> int | None:
     word = statement.word(index)
     number = _NUMBERS.get(word)

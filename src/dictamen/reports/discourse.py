@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from dictamen.reports import describe
@@ -20,13 +21,15 @@ class Context:
     topic_age: int = 0
     listing: Draft | None = None
     section_start: int = -1
+    distractor_last: bool = False
+    unplaced: Draft | None = None
 
 
 def opens_with_anaphor(statement: Statement) -> bool:
     return any(cue.first - statement.first <= 2 for cue in statement.of("anaphor", "it"))
 
 
-def continues_last(statement: Statement, anchor: Anchor) -> bool:
+def continues_last(statement: Statement, anchor: Anchor, context: Context) -> bool:
     """Whether the sentence is about the lesion before: "It was evaluated as metastasis", "Nodules have increased"."""
     if _names_largest(statement, anchor):
         return True
@@ -35,9 +38,21 @@ def continues_last(statement: Statement, anchor: Anchor) -> bool:
     if _is_question(statement):
         return True
     opening = statement.first + _HEDGE_OPENS
-    named = statement.of("organ") or statement.of("part")
+    last = context.last
+    named = statement.of("part") or [
+        organ for organ in statement.of("organ") if last is None or organ.value != last.structure
+    ]
     if not named and any(
         hedge.first < opening and hedge.end <= anchor.start for hedge in statement.of("hedge", "kind")
+    ):
+        return True
+    if (
+        not named
+        and anchor.first <= opening
+        and any(
+            0 <= hedge.first - anchor.last <= 1 and statement.last - hedge.last <= 1
+            for hedge in statement.of("hedge", "kind")
+        )
     ):
         return True
     hedged = any(hedge.end <= anchor.start for hedge in statement.of("hedge", "kind"))
@@ -62,6 +77,8 @@ def complete(statement: Statement, context: Context, made: Draft) -> None:
     if last is None or (made.measurement and (last.measurement or not last.plural)):
         return
     made.antecedent = last
+    if made.kind_certainty == "certain" and any(hedge.end <= made.span[0] for hedge in statement.of("hedge", "kind")):
+        made.kind_certainty = "probable"
     if made.measurement:
         qualifier = made.measurement.qualifier or "max"
         last.measurement = replace(made.measurement, qualifier=qualifier)
@@ -82,6 +99,19 @@ def _is_question(statement: Statement) -> bool:
     return statement.last - statement.first <= _QUESTION_WORDS and text.rstrip().endswith("?")
 
 
+_REFERRING = frozenset(["described", "these", "those", "some", "most", "all", "aforementioned"])
+"""Words before "lesions" that point back to what the sentence before spoke of."""
+
+
+def means_distractor(statement: Statement, anchor: Anchor, context: Context) -> bool:
+    """Whether "the described lesions" are the opacities of the sentence before, which are none."""
+    if not context.distractor_last or anchor.kind != "uncertain" or statement.measurements:
+        return False
+    words = {statement.word(index) for index in range(anchor.first - 2, anchor.first)}
+    named_before = context.last is not None and context.last.structure == context.topic
+    return bool(words & _REFERRING) or ("the" in words and not named_before)
+
+
 def listed_as_node(statement: Statement, anchor: Anchor, context: Context) -> bool:
     """Whether "lymph nodes" explains items of a list of lung nodules: "perifissural 6 mm, most likely lymph nodes"."""
     if context.listing is None or context.listing.structure != "lung" or statement.of("part"):
@@ -92,12 +122,29 @@ def listed_as_node(statement: Statement, anchor: Anchor, context: Context) -> bo
     return True
 
 
+_ORIGIN = re.compile(r"ar(?:ise|ises|ose|ising)|originat|stem|belong|cent(?:er|re)", re.IGNORECASE)
+
+
+def origin(statement: Statement, organs: list[OrganMention]) -> OrganMention | None:
+    """The organ that "It appears to arise from the right ovary" names."""
+    for cue in statement.of("relation", "in"):
+        if _ORIGIN.match(statement.text, cue.start):
+            behind = [organ for organ in organs if organ.mention.start >= cue.end]
+            return behind[0] if behind else None
+    return None
+
+
 def refers_to_lesion(statement: Statement) -> bool:
     """Whether the sentence goes on about the lesion before: "It measures", "The largest", "Measures", "previously"."""
     opening = statement.first + 3
     cues = [*statement.of("anaphor"), *statement.of("group", "largest"), *statement.of("time", "prior_pre")]
     measures = statement.word(statement.first).startswith("measur")
-    return measures or any(cue.first < opening for cue in cues)
+    sided = (
+        statement.word(statement.first) in ("the", "on")
+        and "right" in statement.tokens.words[statement.first : opening]
+    )
+    sided = sided or "left" in statement.tokens.words[statement.first : opening]
+    return measures or sided or any(cue.first < opening for cue in cues)
 
 
 def item_structure(statement: Statement, mentioned: list[OrganMention]) -> str:
@@ -114,6 +161,11 @@ def unlocated(statement: Statement) -> Draft:
     sentence = statement.sentence
     span = (sentence.start, sentence.end)
     return Draft("", "uncertain", Place(), describe.MANY, span, span, sentence.section.name, sentence.impression)
+
+
+def listed_by_heading(statement: Statement) -> Draft:
+    """Stand for the items below a heading that names lesions or nodes."""
+    return replace(unlocated(statement), structure=statement.sentence.section.organ or "")
 
 
 def opens_list(statement: Statement) -> bool:

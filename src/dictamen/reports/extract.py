@@ -14,13 +14,14 @@ from dictamen.reports.discourse import (
     continues_last,
     item_structure,
     listed_as_node,
+    means_distractor,
     opens_with_anaphor,
     refers_to_lesion,
 )
 from dictamen.reports.drafts import Draft, Place
-from dictamen.reports.link import OrganMention, choose_organ, link_sizes
+from dictamen.reports.link import OrganMention, choose_organ, in_list, link_sizes
 from dictamen.reports.measurements import Measurement
-from dictamen.reports.places import find_place, lesion_place, regions
+from dictamen.reports.places import enumerated_place, find_place, lesion_place, regions
 from dictamen.reports.scope import assertion, existence, is_differential, is_prior, trend
 from dictamen.reports.statement import Statement
 
@@ -42,13 +43,19 @@ def read_anchors(statement: Statement, organs: list[OrganMention], context: Cont
     denied = Denied()
     for index, anchor in enumerate(anchors):
         said = assertion(statement, anchor, anchors)
-        goes_on = context.last is not None and continues_last(statement, anchor)
+        goes_on = context.last is not None and continues_last(statement, anchor, context)
         organ = _organ(statement, anchor, organs, anchors, context, goes_on=goes_on)
         if said.denied and not said.resolved:
             if not said.only_new:
                 denied.structures += _cleared(statement, anchor, organ, organs, anchors, context)
             continue
-        if anchor.negated_only or organ[0] is None or is_differential(statement, anchor):
+        if anchor.negated_only or is_differential(statement, anchor):
+            continue
+        if organ[0] is None:
+            if linked.get(index) and not anchor.history:
+                context.unplaced = _drafts(statement, anchor, organ, (None, None), linked[index])[0]
+            continue
+        if means_distractor(statement, anchor, context):
             continue
         neighbours = (anchors[index - 1] if index else None, anchors[index + 1] if index + 1 < len(anchors) else None)
         made = _drafts(statement, anchor, organ, neighbours, linked.get(index, []))
@@ -86,21 +93,15 @@ def _organ(
         return chosen.structure, chosen
     if statement.sentence.section.organ is not None:
         return statement.sentence.section.organ, None
+    last_resort = next((word.value for word in statement.of("lesion_organ_last") if word.start == anchor.start), None)
     if any(organ.near for organ in organs) and not anchor.definite:
-        return None, None
+        return last_resort, None
     refers = anchor.definite or opens_with_anaphor(statement)
     if refers and context.last is not None:
         return context.last.structure, None
     if anchor.history:
         return None, None
-    last_resort = (word.value for word in statement.of("lesion_organ_last") if word.start == anchor.start)
-    return context.topic or next(last_resort, None), None
-
-
-_COORDINATED = re.compile(
-    r"(?:[\s,/&]|\b(?:and|or|nor|the|left|right|both|bilateral|in|of|visualized|visualised|surrounding|within)\b){1,12}",
-    re.IGNORECASE,
-)
+    return context.topic or last_resort, None
 
 
 def _coordinated(statement: Statement, chosen: OrganMention, organs: list[OrganMention]) -> list[OrganMention]:
@@ -109,12 +110,12 @@ def _coordinated(statement: Statement, chosen: OrganMention, organs: list[OrganM
     for organ in organs:
         if organ.mention.start >= group[-1].mention.end and not organ.near and not organ.part:
             gap = statement.between(group[-1].mention.end, organ.mention.start)
-            if not _COORDINATED.fullmatch(gap):
+            if not in_list(gap):
                 break
             group.append(organ)
     for organ in reversed(organs):
         if organ.mention.end <= group[0].mention.start and not organ.near and not organ.part:
-            if not _COORDINATED.fullmatch(statement.between(organ.mention.end, group[0].mention.start)):
+            if not in_list(statement.between(organ.mention.end, group[0].mention.start)):
                 break
             group.insert(0, organ)
     return group
@@ -250,14 +251,29 @@ def _one_of_several(
     statement: Statement, template: Draft, sizes: list[Measurement], number: int, prior: list[Measurement]
 ) -> Draft:
     size = sizes[number]
-    low = sizes[number - 1].end if number else statement.sentence.start
     high = sizes[number + 1].start if number + 1 < len(sizes) else statement.sentence.end
-    own = find_place(statement, template.structure, max(low, size.start - 40), min(high, size.end + 90), size.end)
+    own = enumerated_place(statement, template.structure, sizes, number)
     old = [measurement.values_mm for measurement in prior if size.end <= measurement.start < high]
-    draft = replace(template, count=Interval.exact(1), plural=False, place=own if own else template.place, slices=[])
+    draft = replace(
+        template, count=describe.counted(statement, size), plural=False, place=own if own else template.place, slices=[]
+    )
     draft.prior_diameters_mm = old[0] if old else ()
     draft.span = (size.start, size.end)
     return _sized(statement, draft, size, group=False, limit=high)
+
+
+def _each_of_pair(statement: Statement, last: Draft, sizes: list[Measurement]) -> list[Draft]:
+    """The lesions of a group, named one by one: "The right one measures 94 mm, the left one 62 mm"."""
+    places = [enumerated_place(statement, last.structure, sizes, number) for number in range(len(sizes))]
+    if len(set(places)) < len(places):
+        return []
+    drafts = [
+        replace(last, place=place, measurement=size, count=Interval.exact(1), plural=False, slices=[], antecedent=None,
+                span=(size.start, size.end), sentence=(statement.sentence.start, statement.sentence.end))
+        for place, size in zip(places, sizes, strict=True)
+    ]  # fmt: skip
+    last.place, last.measurement, last.count, last.plural = places[0], sizes[0], Interval.exact(1), False
+    return drafts[1:]
 
 
 def _without_anchor(
@@ -290,6 +306,8 @@ def _without_anchor(
     last = context.last
     if last is None or not refers_to_lesion(statement):
         return []
+    if len(current) > 1 and last.plural and last.measurement is None:
+        return _each_of_pair(statement, last, current)
     if current and last.measurement is None:
         size = current[0]
         if last.plural and describe.is_largest(statement, size) and size.qualifier is None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from dictamen.anatomy.words import american
 from dictamen.errors import InputError
 from dictamen.reports.tokens import Tokens
 
@@ -115,6 +116,8 @@ class Lexicon:
 
     def _symbols_of(self, word: str) -> tuple[str, ...]:
         """The trie's symbols that `word` matches: itself, then the stems that it begins with, longest first."""
+        if word not in self._exact:
+            word = american(word)
         stems = [word[:n] + "*" for n in range(min(len(word), MAX_STEM), 2, -1) if word[:n] in self._prefixes]
         symbols = ((word,) if word in self._exact else ()) + tuple(stems)
         if len(self._symbols) < MAX_CACHED_WORDS:

@@ -19,6 +19,8 @@ _LEFT_CLOSE = 0.6
 _CLOSE_WORDS = 3
 _LEFT_FAR = 1.1
 _RIGHT = 0.9
+_IN_WORDS = 5
+"""Words between a lesion and the place that it is directly said to be in; a place then counts like an organ."""
 _IN_ORGAN = -1.5
 """Reward of "in the", "of the" before an organ behind the lesion."""
 _COMMA_LEFT, _COMMA_RIGHT = 2.2, 1.3
@@ -50,7 +52,37 @@ def organ_mentions(statement: Statement) -> list[OrganMention]:
         implied = part.term.attributes.get("implies")
         if implied and not any(o.mention.start <= part.start < o.mention.end for o in found):
             found.append(OrganMention(implied, part, _is_near(statement, part), part=True))
-    return sorted(found, key=lambda organ: (organ.mention.start, organ.part))
+    found.sort(key=lambda organ: (organ.mention.start, organ.part))
+    for index in range(1, len(found)):
+        before, organ = found[index - 1], found[index]
+        if (
+            before.near
+            and not organ.near
+            and _JOINED.fullmatch(statement.between(before.mention.end, organ.mention.start))
+        ):
+            found[index] = OrganMention(organ.structure, organ.mention, True, organ.part)
+    return found
+
+
+_JOINED = re.compile(
+    r",?\s{0,2}(?:and|or|,)\s{1,2}(?:(?:the|to|into|left|right|both|adjacent|psoas|iliopsoas)\s{1,2}){0,3}",
+    re.IGNORECASE,
+)
+"""Between two organs of one list of neighbours: "infiltrating the terminal ileum and the right psoas muscle"."""
+
+
+_COORDINATED = re.compile(
+    r"(?:[\s,/&]|\b(?:and|or|nor|the|left|right|both|bilateral|in|of|visualized|visualised|surrounding|within)\b){1,12}",
+    re.IGNORECASE,
+)
+
+
+_COORDINATOR = re.compile(r"[,/&]|\b(?:and|or|nor|both)\b", re.IGNORECASE)
+
+
+def in_list(gap: str) -> bool:
+    """Whether two organs with this text between them belong to one list."""
+    return _COORDINATED.fullmatch(gap) is not None and _COORDINATOR.search(gap) is not None
 
 
 def _is_near(statement: Statement, organ: Mention) -> bool:
@@ -82,7 +114,7 @@ def choose_organ(
     if best is None:
         return None
     chosen = best[1]
-    if heading == "lung" and chosen.structure in ("pleura", "mediastinum", "soft_tissue", "bronchus"):
+    if heading == "lung" and chosen.structure in ("pleura", "mediastinum", "bronchus"):
         return OrganMention("lung", chosen.mention, False)
     return chosen
 
@@ -104,6 +136,8 @@ def _organ_cost(statement: Statement, anchor: Anchor, organ: OrganMention, ancho
         cost += _BREAK * statement.breaks(anchor.end, mention.start)
         if any(0 <= mention.first - cue.last <= _ONE_PHRASE_WORDS for cue in statement.of("relation", "in")):
             cost += _IN_ORGAN
+            if words <= _IN_WORDS:
+                cost -= float(statement.lexicon.attribute("organ", organ.structure, "weight", 0.0))
         between = [other for other in anchors if anchor.end <= other.start < mention.start]
         return cost + _ANCHOR_BETWEEN * bool(between)
     return cost
@@ -113,15 +147,21 @@ def _shared_phrase(statement: Statement, a: Anchor, b: Anchor) -> bool:
     return b.first - a.last <= _ONE_PHRASE_WORDS
 
 
-_NEW_PHRASE = re.compile(r";|\b(?:and|with) (?:a|an|there|another)\b", re.IGNORECASE)
+_NEW_PHRASE = re.compile(
+    r";|\b(?:and|with|containing|contains)"
+    r" (?:a|an|there|another|one|two|three|four|several|multiple|many|numerous|at least)\b",
+    re.IGNORECASE,
+)
 _NEW_PHRASE_COST = 10.0
 _SIZE_COMMA = 3.0
 _SIZE_BEFORE = 0.8
 """A size before its noun ("5 mm nodule") is nearer than one behind."""
-_MEASURED = 8.0
+_MEASURED = 25.0
 """Cost of a word behind a size that already has a subject ("measuring 2 cm, with arterial enhancement")."""
 _VERB_WORDS = 3
 _DISTRACTOR_HANDICAP = 0.3
+_OWN_SIZE_WORDS = 2
+"""Words between an organ and its own size: "Uterus: bulky, 14 x 8 cm, with several fibroids"."""
 
 
 def link_sizes(statement: Statement, anchors: list[Anchor]) -> tuple[dict[int, list[Measurement]], list[Measurement]]:
@@ -138,8 +178,18 @@ def link_sizes(statement: Statement, anchors: list[Anchor]) -> tuple[dict[int, l
             linked[next(index for index, sizes in linked.items() if last in sizes)].append(size)
             continue
         last = None
+        if _has_own_size(statement, size, anchors):
+            continue
         costs = [(_size_cost(statement, size, anchor.start, anchor.end), index) for index, anchor in enumerate(anchors)]
-        rival = min((_size_cost(statement, size, r.start, r.end) + _DISTRACTOR_HANDICAP for r in rivals), default=None)
+        rival = min(
+            (
+                _size_cost(statement, size, r.start, r.end)
+                + _DISTRACTOR_HANDICAP
+                + _COMPONENT * (_is_component(statement, r, size, anchors) or _names_axis(statement, size))
+                for r in rivals
+            ),
+            default=None,
+        )
         if costs and (rival is None or min(costs)[0] <= rival):
             linked.setdefault(min(costs)[1], []).append(size)
             last = size if len(size.values_mm) == 2 else None
@@ -159,6 +209,46 @@ def is_third_axis(statement: Statement, last: Measurement, size: Measurement) ->
     if len(last.values_mm) != 2 or len(size.values_mm) != 1 or size.start - last.end > _THIRD_AXIS_REACH:
         return False
     return any(last.end <= cue.start < size.end + _AXIS_NAME_REACH for cue in statement.of("axis", "third"))
+
+
+_COMPONENT = 9.0
+"""Cost of a distractor that is a part of a lesion: "lesion with calcifications, 3.7 x 1.8 cm"."""
+_WITH_WORDS = 3
+
+
+def _is_component(statement: Statement, rival: Mention, size: Measurement, anchors: list[Anchor]) -> bool:
+    if rival.end > size.start or "," not in statement.text[rival.end : size.start]:
+        return False
+    words = statement.tokens.words[max(rival.first - _WITH_WORDS, statement.first) : rival.first]
+    return bool({"with", "containing", "showing"} & set(words)) and any(anchor.end <= rival.start for anchor in anchors)
+
+
+def _names_axis(statement: Statement, size: Measurement) -> bool:
+    """Whether "a craniocaudal extent of" stands right before the size: that of a lesion, if there is one."""
+    return any(
+        0 <= size.start - cue.end <= _AXIS_TO_SIZE and statement.text[cue.end : size.start].strip() in ("", "of", "is")
+        for cue in statement.of("axis", "third")
+    )
+
+
+_AXIS_TO_SIZE = 6
+"""Characters between an axis and its size."""
+
+
+def _has_own_size(statement: Statement, size: Measurement, anchors: list[Anchor]) -> bool:
+    """Whether a size at the start is that of the organ of the heading or subject, before a lesion of it is named."""
+    first = statement.tokens.at(size.start)
+    following = next((anchor for anchor in anchors if anchor.start >= size.end), None)
+    if following is None or any(anchor.start < size.start for anchor in anchors):
+        return False
+    if not _NEW_PHRASE.search(statement.text, size.end, following.start):
+        return False
+    if statement.sentence.section.organ is not None and first - statement.first <= _OWN_SIZE_WORDS:
+        return True
+    return any(
+        organ.first - statement.first <= 1 and 0 <= first - organ.last <= _OWN_SIZE_WORDS
+        for organ in statement.of("organ")
+    )
 
 
 def _measured_organs(statement: Statement, anchors: list[Anchor]) -> list[Mention]:

@@ -35,6 +35,7 @@ NUMBER_WORDS = (
 _SPELLED = re.compile(rf"\b({'|'.join(NUMBER_WORDS)})[ -]({_UNIT})\b", re.IGNORECASE)
 _NOT_A_SIZE_AFTER = re.compile(
     r"\s{0,2}-?(?:(?:thick|slices?|sections?|spiral|helical|collimat\w{0,5}|axial (?:images|slices|sections)|gauge"
+    r"|above the (?:anal|dentate)|away|from the (?!prior|previous|last)|(?:proximal|distal|cranial|caudal) to"
     r"|intervals?|reconstruct\w{0,6}|coronal|increments?|of (?:contrast|saline))\b|/|\^?[23]\b|²|³|hg\b)",
     re.IGNORECASE,
 )
@@ -48,6 +49,8 @@ _ABOUT = re.compile(
     r"(?:approximately|about|roughly|nearly|around|approx\.?|circa|ca\.?|almost|~|estimated(?: at)?)\s{0,2}$",
     re.IGNORECASE,
 )
+_NUMBERED = re.compile(r"\b(?:segments?|seg\.?|levels?|stations?|zone|images?|series)\s{1,2}$", re.IGNORECASE)
+"""Words before a number that is a name, not a size: "in segment 6, 11 mm"."""
 _CUE_WINDOW = 28
 """Characters before a size in which "up to", "about" ... are looked for; longer than any of them."""
 
@@ -149,6 +152,13 @@ def _from_match(text: str, match: re.Match[str]) -> Iterator[Measurement]:
     axes = _AXIS.findall(match["axes"])
     own_units = [unit for _, unit in axes if unit]
     joined, second = match["join"], match["second"]
+    if (
+        second
+        and not joined.strip(" \t\n").startswith(("-", "–", "to"))
+        and _NUMBERED.search(text, max(0, start - 12), start)
+    ):
+        yield _qualified(text, match.start("second"), match.end(), (_mm(second, match["unit"]),))
+        return
     unit = own_units[-1] if own_units else match["unit"] if joined and len(axes) == 1 else None
     if unit is None:
         if second and len(axes) > 1:  # "3 x 4 to 5 cm": one unit for all

@@ -32,6 +32,16 @@ def merge(drafts: list[Draft]) -> tuple[list[Draft], list[Flag]]:
         same = max(
             (other for other in kept if _same(other, draft)), key=lambda other: _likeness(other, draft), default=None
         )
+        if same is None and (corrected := _corrected(kept, draft)) is not None:
+            flags.append(
+                Flag(
+                    code="addendum",
+                    message=f"An addendum gives another size ({draft.structure}); it is kept.",
+                    span=draft.span,
+                )
+            )
+            corrected.measurement = None
+            same = corrected
         if same is None:
             conflict = _conflicting(kept, draft)
             if conflict is None:
@@ -43,6 +53,11 @@ def merge(drafts: list[Draft]) -> tuple[list[Draft], list[Flag]]:
         _absorb(same, draft)
         home[id(draft)] = same
     return kept, flags
+
+
+def _organ(draft: Draft) -> str:
+    """An ovarian lesion is an adnexal one."""
+    return "adnexa" if draft.structure == "ovary" else draft.structure
 
 
 def _likeness(old: Draft, new: Draft) -> tuple[bool, int, bool, bool]:
@@ -61,7 +76,7 @@ def same_size(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
 
 def _same(old: Draft, new: Draft) -> bool:
     if (
-        old.structure != new.structure
+        _organ(old) != _organ(new)
         or old.temporal == "prior"
         or old.existence == "absent"
         or old.sentence == new.sentence
@@ -76,7 +91,7 @@ def _same(old: Draft, new: Draft) -> bool:
         return False
     if new.impression and not new.diameters_mm:
         return True
-    if restated and _one(old) and _one(new):
+    if (restated or _names_disease(old, new)) and _one(old) and _one(new):
         return True
     if new.definite and not new.diameters_mm:
         return True
@@ -88,6 +103,11 @@ def _same(old: Draft, new: Draft) -> bool:
         and old.kind == new.kind
         and old.count == new.count
     )
+
+
+def _names_disease(old: Draft, new: Draft) -> bool:
+    """Whether the first mention only names the disease ("Known prostate carcinoma") whose mass follows."""
+    return old.kind == "malignant" and not old.diameters_mm and not old.place and new.kind in ("tumour", "malignant")
 
 
 def _same_sized(old: Draft, new: Draft, *, restated: bool) -> bool:
@@ -120,13 +140,29 @@ def _conflicting(kept: list[Draft], new: Draft) -> Draft | None:
     equal = [
         old
         for old in kept
-        if old.structure == new.structure
+        if _organ(old) == _organ(new)
         and old.diameters_mm
         and not old.impression
         and old.temporal == "current"
         and same_size(old.diameters_mm, new.diameters_mm)
     ]
     return equal[0] if len(equal) == 1 else None
+
+
+def _corrected(kept: list[Draft], new: Draft) -> Draft | None:
+    """The one lesion whose size an addendum states anew."""
+    if not new.section.lower().startswith("addend") or not new.diameters_mm or new.plural or new.indefinite:
+        return None
+    meant = [
+        old
+        for old in kept
+        if _organ(old) == _organ(new)
+        and old.diameters_mm
+        and not old.plural
+        and old.temporal == "current"
+        and compatible(old.place, new.place)
+    ]
+    return meant[0] if len(meant) == 1 else None
 
 
 def _flag(old: Draft, new: Draft) -> Flag:
@@ -146,6 +182,8 @@ def _absorb(old: Draft, new: Draft) -> None:
     """Let a second mention complete the first."""
     if old.plural == new.plural or not new.impression:
         old.adopt_kind(new)
+    if new.structure != old.structure and old.structure == "adnexa":
+        old.structure = new.structure
     if old.plural == new.plural:
         old.place = joined(old.place, new.place)
     if new.measurement and (not old.measurement or len(new.diameters_mm) > len(old.diameters_mm)):

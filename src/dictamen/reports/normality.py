@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal, cast
 
-from dictamen.reports.link import OrganMention
+from dictamen.reports.link import OrganMention, in_list
 from dictamen.reports.mentions import Mention
 from dictamen.reports.organ_states import OrganStatement
 from dictamen.reports.statement import Statement
 
-_AFTER_WORDS = 5
+_AFTER_WORDS = 8
 """Words behind "normal" in which its organ may stand: "Unremarkable appearance of the urinary bladder"."""
 
 
@@ -43,13 +43,24 @@ def _subjects(statement: Statement, cue: Mention, organs: list[OrganMention]) ->
     if before:
         blocked = any(lesion.start >= start and lesion.end <= cue.start for lesion in statement.of("lesion"))
         about_other = [d for d in statement.of("distractor") if before[-1].mention.end <= d.start < cue.start]
-        return [] if blocked or about_other else before
+        if about_other:
+            return []
+        return _last_clause(statement, cue, before) if blocked else before
     other = [d for d in statement.of("distractor") if start <= d.start < cue.start]
-    return [
-        organ
-        for organ in organs
-        if 0 <= organ.mention.first - cue.last <= _AFTER_WORDS and not other and _plain_between(statement, cue, organ)
-    ]
+    found: list[OrganMention] = []
+    for organ in organs:
+        near = 0 <= organ.mention.first - cue.last <= _AFTER_WORDS
+        listed = bool(found) and in_list(statement.between(found[-1].mention.end, organ.mention.start))
+        if (near or listed) and not other and _plain_between(statement, cue, organ):
+            found.append(organ)
+    return found
+
+
+def _last_clause(statement: Statement, cue: Mention, before: list[OrganMention]) -> list[OrganMention]:
+    """Organs of the cue's own clause, behind one with a lesion: "a cyst on the left, right ovary normal"."""
+    comma = statement.text.rfind(",", 0, before[-1].mention.start)
+    inside = any(comma <= lesion.start < cue.start for lesion in statement.of("lesion"))
+    return [] if inside or comma < statement.sentence.start else [o for o in before if o.mention.start > comma]
 
 
 def _plain_between(statement: Statement, cue: Mention, organ: OrganMention) -> bool:
@@ -78,9 +89,10 @@ def cleared(
 ) -> OrganStatement:
     """ "Normal" or "no lesion" of an organ, on one side where one is named with it."""
     span = (statement.sentence.start, statement.sentence.end)
-    side = (
-        _side(statement, organ) if organ and statement.lexicon.attribute("organ", structure, "sided", False) else None
-    )
+    sided = statement.lexicon.attribute("organ", structure, "sided", False)
+    side = _side(statement, organ) if organ and sided else None
+    if sided and organ is None and structure in statement.sentence.section.organs:
+        side = statement.sentence.section.side
     return OrganStatement(structure, side, span, limited)
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from dictamen.reports.anchors import Anchor
 from dictamen.reports.drafts import Place
 from dictamen.reports.link import OrganMention
+from dictamen.reports.measurements import Measurement
 from dictamen.reports.mentions import Mention
 from dictamen.reports.schema import Side
 from dictamen.reports.statement import Statement
@@ -31,7 +32,7 @@ _ORDINALS = {
         )
     )
 }
-_LEVEL = re.compile(r"\b([CTDL]\d{1,2})\b")
+_LEVEL = re.compile(r"\b([CTDL]\d{1,2}|S[1-5])\b")
 _STATION = re.compile(r"\b(?:station|level)s?\s(\d{1,2}[RL]?)\b", re.IGNORECASE)
 _BOTH = frozenset(["bilateral", "bilaterally", "both", "biapical", "bibasilar", "bibasal", "each"])
 _SIDE_WORDS = 2
@@ -44,7 +45,7 @@ _BEFORE_CHARACTERS, _AFTER_CHARACTERS = 75, 95
 _PLACE_ENDS = re.compile(
     r"[;(]|\bmeasur"
     r"|,(?! ?(?:right|left|upper|middle|lower|mid|in the|at the|segment|posterior|anterior|medial|lateral"
-    r"|exophytic|located|arising|lying|involving))",
+    r"|[CTDL]\d|S[1-5]\b|exophytic|located|arising|lying|involving))",
     re.IGNORECASE,
 )
 
@@ -52,7 +53,7 @@ _PLACE_ENDS = re.compile(
 def find_place(statement: Statement, structure: str, start: int, end: int, focus: int) -> Place:
     """Place named in text[start:end] for an organ; `focus` is the offset that the place should be near to."""
     parts = _parts(statement, structure, start, end)
-    names = [str(mention.term.attributes["name"]) for mention in parts]
+    names = [name for mention in parts for name in _named(mention)]
     names += _numbered(statement, structure, start, end)
     nearest = min((part.start for part in parts), key=lambda offset: abs(offset - focus), default=focus)
     side = _side(statement, structure, start, end, nearest)
@@ -65,7 +66,16 @@ def find_place(statement: Statement, structure: str, start: int, end: int, focus
         names = [name for name in names if name.startswith("segment")]
     if structure == "liver" and names:
         side = None
+    if side is not None and statement.lexicon.attribute("organ", structure, "halves", False):
+        names.append("both sides" if side == "bilateral" else f"{side} side")
+        side = None
     return Place(side, tuple(dict.fromkeys(names)))
+
+
+def _named(part: Mention) -> list[str]:
+    """Names of a part, the larger one first: a paratracheal node is a mediastinal one."""
+    within = part.term.attributes.get("within")
+    return [str(name) for name in (within, part.term.attributes["name"]) if name]
 
 
 def _both_sided(statement: Statement, parts: list[Mention]) -> bool:
@@ -127,13 +137,15 @@ def _arabic(number: str) -> str:
     return _ROMAN.get(stem, stem) + lower[len(stem) :]
 
 
+def _has_side(statement: Statement, structure: str) -> bool:
+    attribute = statement.lexicon.attribute
+    sided = attribute("organ", structure, "sided", False) or attribute("organ", structure, "halves", False)
+    return sided or structure in ("lymph_node", "bone")
+
+
 def _side(statement: Statement, structure: str, start: int, end: int, focus: int) -> Side | None:
     """Side named nearest to `focus`; both named apart from each other counts as the nearest one."""
-    if not statement.lexicon.attribute("organ", structure, "sided", False) and structure not in (
-        "lymph_node",
-        "bone",
-        "liver",
-    ):
+    if not _has_side(statement, structure) and structure != "liver":
         return None
     tokens = statement.tokens
     first, last = max(tokens.at(start), statement.first), min(tokens.at(end), statement.last)
@@ -158,11 +170,33 @@ def lesion_place(
     organ: OrganMention | None,
     neighbours: tuple[Anchor | None, Anchor | None],
 ) -> Place:
+    """Place of a lesion: its own phrase, then its reach in the sentence, then the heading."""
+    place = _said_place(statement, anchor, structure, organ, neighbours)
+    section = statement.sentence.section
+    if structure not in section.organs or (organ is not None and not organ.part):
+        return place
+    side = place.side or (section.side if _has_side(statement, structure) else None)
+    parts = place.parts or tuple(name for name, organs in section.parts if structure in organs)
+    return Place(side, parts)
+
+
+def _said_place(
+    statement: Statement,
+    anchor: Anchor,
+    structure: str,
+    organ: OrganMention | None,
+    neighbours: tuple[Anchor | None, Anchor | None],
+) -> Place:
     before, after = neighbours
     start = max(statement.sentence.start, _phrase_start(statement, before, anchor), anchor.start - _BEFORE_CHARACTERS)
     end = min(statement.sentence.end, after.start if after else statement.sentence.end, anchor.end + _AFTER_CHARACTERS)
     stop = _PLACE_ENDS.search(statement.text, anchor.end, end)
     focus = organ.mention.start if organ else anchor.start
+    comma = statement.text.find(",", anchor.end, end)
+    if organ and 0 <= comma < focus:
+        clause = find_place(statement, structure, anchor.end, comma, anchor.end)
+        if clause.side:
+            return clause
     place = find_place(statement, structure, start, stop.start() if stop else end, focus)
     if place.parts or (place.side and structure != "lung"):
         return place
@@ -189,6 +223,24 @@ def _phrase_start(statement: Statement, before: Anchor | None, anchor: Anchor) -
 def _own_reach(statement: Statement, neighbours: tuple[Anchor | None, Anchor | None]) -> tuple[int, int]:
     before, after = neighbours
     return before.end if before else statement.sentence.start, after.start if after else statement.sentence.end
+
+
+def enumerated_place(statement: Statement, structure: str, sizes: list[Measurement], number: int) -> Place:
+    """Place of one of several sizes: "5 mm (right) and 3 mm (left)", "right lobe (5 mm), left lobe (7 mm)".
+
+    Either all places stand behind their sizes or all before; what stands behind the last size tells which.
+    """
+    size = sizes[number]
+    low = sizes[number - 1].end if number else max(statement.sentence.start, size.start - _BEFORE_CHARACTERS)
+    comma = max(statement.text.rfind(mark, low, size.start) for mark in ",;:")
+    high = sizes[number + 1].start if number + 1 < len(sizes) else statement.sentence.end
+    behind = len(sizes) > 1 and find_place(statement, structure, sizes[-1].end, statement.sentence.end, sizes[-1].end)
+    if behind:
+        return find_place(statement, structure, size.end, min(high, size.end + _AFTER_CHARACTERS), size.end)
+    if len(sizes) > 1:
+        near = comma >= 0 and find_place(statement, structure, comma, size.start, size.start)
+        return near or find_place(statement, structure, low, size.start, size.start)
+    return find_place(statement, structure, max(low, size.start - 40), min(high, size.end + 90), size.end)
 
 
 def compatible(a: Place, b: Place) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dictamen.reports.discourse import Context, opens_list, unlocated
+from dictamen.reports.discourse import Context, listed_by_heading, opens_list, origin, unlocated
 from dictamen.reports.drafts import Draft
 from dictamen.reports.extract import read_anchors
 from dictamen.reports.lexicon import Lexicon, load
@@ -18,6 +18,7 @@ from dictamen.reports.mentions import find_mentions
 from dictamen.reports.merge import merge
 from dictamen.reports.normality import cleared, normal_statements, removed_statements
 from dictamen.reports.organ_states import OrganStatement, clear_statements, organ_states
+from dictamen.reports.places import find_place
 from dictamen.reports.schema import Flag, ReportFindings
 from dictamen.reports.sections import find_sections
 from dictamen.reports.sentences import split_sentences
@@ -55,6 +56,7 @@ def read_report(text: str, study_id: str, *, lexicon: Lexicon | None = None) -> 
     context = Context()
     for statement in _statements(text, words):
         _read_statement(statement, context, reading)
+    _place_earlier(None, [], context, reading)
     if len(reading.drafts) > MAX_FINDINGS:
         reading.flags.append(Flag(code="too_many", message=f"Only the first {MAX_FINDINGS} lesions were read."))
     drafts, conflicts = merge(reading.drafts[:MAX_FINDINGS])
@@ -82,8 +84,10 @@ def _statements(text: str, lexicon: Lexicon) -> list[Statement]:
 def _read_statement(statement: Statement, context: Context, reading: _Reading) -> None:
     if statement.sentence.section.start != context.section_start:
         context.section_start = statement.sentence.section.start
-        context.listing = context.topic = None
+        context.topic = None
+        context.listing = listed_by_heading(statement) if statement.sentence.section.lists_lesions else None
     organs = organ_mentions(statement)
+    _place_earlier(statement, organs, context, reading)
     reading.clear += normal_statements(statement, organs)
     reading.removed += removed_statements(statement, organs)
     drafts, denied = read_anchors(statement, organs, context)
@@ -93,11 +97,33 @@ def _read_statement(statement: Statement, context: Context, reading: _Reading) -
     _remember(statement, organs, context, drafts)
 
 
+def _place_earlier(
+    statement: Statement | None, organs: list[OrganMention], context: Context, reading: _Reading
+) -> None:
+    """Give a lesion of the sentence before the organ that it is said to arise from, or flag it."""
+    draft, context.unplaced = context.unplaced, None
+    if draft is None:
+        return
+    organ = origin(statement, organs) if statement is not None else None
+    if organ is None or statement is None:
+        message = "A lesion with a size has no organ that the reader could find; it is left out."
+        reading.flags.append(Flag(code="no_organ", message=message, span=draft.span))
+        return
+    draft.structure = organ.structure
+    draft.place = find_place(
+        statement, organ.structure, statement.sentence.start, statement.sentence.end, organ.mention.start
+    )
+    reading.drafts.append(draft)
+    context.last = draft
+
+
 def _remember(statement: Statement, organs: list[OrganMention], context: Context, drafts: list[Draft]) -> None:
     """Keep what the next sentence may refer to."""
     current = [draft for draft in drafts if draft.temporal == "current"]
     if current:
         context.last = current[-1]
+    if drafts or statement.of("distractor"):
+        context.distractor_last = not drafts
     named = next((organ for organ in organs if not organ.near), None)
     if named:
         context.topic, context.topic_age = named.structure, 0

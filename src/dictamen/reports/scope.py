@@ -17,6 +17,8 @@ _BACKWARD_WORDS = 24
 """Words that "was not observed" reaches back."""
 _DOUBT_WORDS = 6
 """Words between "possible" and the lesion."""
+_EXCLUDE_WORDS = 12
+"""Words between a disease and "cannot be excluded"."""
 _NEW_PHRASE = re.compile(
     r",\s{0,3}(?:and |with |but )?"
     r"(?:a|an|there|the|multiple|several|few|one|two|three|mild|moderate|small|unchanged|stable)\s",
@@ -31,6 +33,8 @@ _BEFORE_PRIOR_SIZE = re.compile(
     r"|examination|study|ct|been|had|dated|on|and|in|to|up|as|[\d./]{4,10})[\s,:]{1,2}){0,8}$",
     re.IGNORECASE,
 )
+_TIME_SPAN = frozenset(["since", "after"])
+"""Words before "the previous examination" that make it the beginning of a time, not the owner of a size."""
 _PRIOR_GAP = 60
 """Characters between a cue such as "previously" and its size."""
 _AFTER_SIZE = re.compile(r"[\s,()]{0,3}(?:in (?:size|diameter)[\s,]{0,2})?$", re.IGNORECASE)
@@ -107,9 +111,12 @@ def _limit(size: Measurement) -> bool:
 
 def _backward(statement: Statement, anchor: Anchor, others: list[Anchor]) -> bool:
     """Whether "was not observed" reaches back to the anchor."""
-    for cue in statement.of("negation", "post"):
+    cues = statement.of("negation", "post", "post_node") if anchor.node else statement.of("negation", "post")
+    for cue in cues:
         if cue.start < anchor.reach_end:
             continue
+        if cue.first == anchor.last:  # "New lesions: none"
+            return True
         if cue.first - anchor.last > _BACKWARD_WORDS or _terminated(statement, anchor.end, cue.start):
             return False
         if any(anchor.end <= seen.start < cue.start for seen in statement.of("presence", "seen")):
@@ -135,15 +142,15 @@ def existence(statement: Statement, anchor: Anchor) -> Existence:
 
 def is_differential(statement: Statement, anchor: Anchor) -> bool:
     """Whether the word is only a diagnosis that can't be excluded, no lesion of its own."""
-    if anchor.kind not in ("malignant", "metastasis", "tumour"):
+    if anchor.kind not in ("malignant", "metastasis", "tumour") or anchor.definite:
         return False
     return any(
-        0 <= cue.first - anchor.last < _DOUBT_WORDS and _EXCLUDE.search(statement.text, cue.start, cue.end)
+        0 <= cue.first - anchor.last < _EXCLUDE_WORDS and _EXCLUDE.search(statement.text, cue.start, cue.end)
         for cue in (*statement.of("hedge", "existence"), *statement.of("negation", "pseudo"))
     )
 
 
-_EXCLUDE = re.compile(r"exclude|ruled out", re.IGNORECASE)
+_EXCLUDE = re.compile(r"exclude|ruled out|evaluated|assessed", re.IGNORECASE)
 
 
 def trend(statement: Statement, anchor: Anchor) -> Trend | None:
@@ -158,6 +165,8 @@ def is_prior(statement: Statement, size: Measurement) -> bool:
     """Whether a size is that of an earlier examination."""
     for cue in statement.of("time", "prior_pre"):
         if cue.end > size.start or size.start - cue.end > _PRIOR_GAP:
+            continue
+        if _TIME_SPAN & {statement.word(cue.first - 1), statement.word(cue.first - 2)}:
             continue
         if not _BEFORE_PRIOR_SIZE.match(statement.text, cue.end, size.start):
             continue

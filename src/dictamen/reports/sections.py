@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dictamen.reports.lexicon import Lexicon
+from dictamen.reports.mentions import find_mentions
 from dictamen.reports.tokens import tokenize
 
 Role = Literal["skip", "findings", "impression"]
@@ -24,20 +25,33 @@ _LABEL_WORDS = 4
 """Longest label such as "Metastatic disease:" before the sentence that it announces."""
 _LONG_SKIPPED = 700
 """Characters; a "technique" longer than this often holds the whole report."""
+_REPORT_HEADING = re.compile(r"finding|report|result|observation|addend|description|ct\b", re.IGNORECASE)
+"""Headings that end an impression; others below it ("Abdomen:") belong to it."""
 _REPORTED = re.compile(
-    r"\b(?:there (?:is|are)|was observed|were observed|is seen|are seen|demonstrates?|unremarkable)\b", re.IGNORECASE
+    r"\b(?:there (?:is|are)|was observed|were observed|is seen|are seen|demonstrates?|unremarkable|shows?|unchanged"
+    r"|without|normal|\d\s?[cm]m)\b",
+    re.IGNORECASE,
 )
+_REPORTING = 3
+"""Phrases of findings that make a text a report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the report: text[start:end] under the heading `name` ("" before the first)."""
+    """A part of the report: text[start:end] under the heading `name` ("" before the first).
+
+    `lists_lesions`: a place with a size below it is a lesion ("Further lytic foci: T12 (8 mm)", "Nodes: hilar 9 mm").
+    `side` and `parts` (name, organs that have it) are those that the heading gives: "Gastric fundus:", "Left kidney:".
+    """
 
     name: str
     role: Role
     organs: tuple[str, ...]
     start: int
     end: int
+    side: Literal["left", "right"] | None = None
+    parts: tuple[tuple[str, frozenset[str]], ...] = ()
+    lists_lesions: bool = False
 
     @property
     def organ(self) -> str | None:
@@ -57,16 +71,34 @@ def find_sections(text: str, lexicon: Lexicon) -> list[Section]:
     first = headings[0][0].start() if headings else len(text)
     named = any(match["name"].lower().startswith("finding") for match, _, _ in headings)  # before it: why and how
     sections = [Section("", "skip" if named else "findings", (), 0, first)] if first else []
+    concluding = False
     for number, (match, role, organs) in enumerate(headings):
         end = headings[number + 1][0].start() if number + 1 < len(headings) else len(text)
+        if role == "findings" and concluding and not _REPORT_HEADING.match(match["name"]):
+            role = "impression"
+        concluding = role == "impression"
         if role == "skip" and _holds_findings(text, match.end(), end):
             role = "findings"
-        sections.append(Section(match["name"].strip(), role, organs, match.end(), end))
+        side, parts = _place(match["name"], lexicon) if organs else (None, ())
+        lists = bool(organs) and (organs == ("lymph_node",) or _organs(match["name"], lexicon)[1])
+        if role == "skip" and not named and (line := _first_line(text, match.end(), end)):
+            sections.append(Section(match["name"].strip(), role, (), match.end(), line))
+            sections.append(Section("", "findings", (), line, end))
+            continue
+        sections.append(Section(match["name"].strip(), role, organs, match.end(), end, side, parts, lists))
     return sections
 
 
 def _holds_findings(text: str, start: int, end: int) -> bool:
-    return end - start > _LONG_SKIPPED and len(_REPORTED.findall(text, start, end)) >= 2
+    return end - start > _LONG_SKIPPED and len(_REPORTED.findall(text, start, end)) >= _REPORTING
+
+
+def _first_line(text: str, start: int, end: int) -> int | None:
+    """End of the line of a skipped heading where the report itself follows without a heading of its own."""
+    line = text.find("\n", start, end)
+    if line < 0 or not text[start:line].strip():
+        return None
+    return line if len(_REPORTED.findall(text, line, end)) >= _REPORTING else None
 
 
 def _classify(text: str, match: re.Match[str], lexicon: Lexicon) -> tuple[Role, tuple[str, ...]] | None:
@@ -102,6 +134,22 @@ def _alone(text: str, match: re.Match[str]) -> bool:
 
 def _text_follows(text: str, offset: int) -> bool:
     return re.match(r"[ \t]{1,4}[A-Z]", text[offset : offset + 5]) is not None
+
+
+def _place(
+    name: str, lexicon: Lexicon
+) -> tuple[Literal["left", "right"] | None, tuple[tuple[str, frozenset[str]], ...]]:
+    """Side and parts that a heading names."""
+    mentions = find_mentions(tokenize(name), lexicon)
+    parts = tuple(
+        (str(mention.term.attributes["name"]), frozenset(mention.term.attributes["organs"]))
+        for mention in mentions
+        if mention.category == "part" and not mention.term.attributes.get("as_written")
+    )
+    words = set(name.lower().split())
+    if "left" in words:
+        return (None if "right" in words else "left"), parts
+    return ("right" if "right" in words else None), parts
 
 
 def _organs(name: str, lexicon: Lexicon) -> tuple[tuple[str, ...], bool]:
