@@ -7,19 +7,21 @@ import torch
 from dictamen.losses.overlap import MaskedDiceBCE, masked_dice_bce
 
 
-def slow_dice_bce(logits: np.ndarray, state: np.ndarray, batch_dice: bool) -> float:
+def slow_dice_bce(logits: np.ndarray, state: np.ndarray, batch_dice: bool, weight: np.ndarray | None = None) -> float:
     p = 1 / (1 + np.exp(-logits))
+    weight = np.ones(logits.shape) if weight is None else weight
     bces, dices = [], []
     for label in range(logits.shape[1]):
         known = state[:, label] != 2
         t = state[:, label] == 1
         if known.any():
-            bces.append(-np.where(t, np.log(p[:, label]), np.log(1 - p[:, label]))[known].mean())
+            cost = -np.where(t, np.log(p[:, label]), np.log(1 - p[:, label]))
+            bces.append(np.average(cost[known], weights=weight[:, label][known]))
         groups = [slice(None)] if batch_dice else [slice(b, b + 1) for b in range(len(logits))]
         for group in groups:
-            mask, true, prob = known[group], t[group], p[group, label]
+            mask, true, prob, w = known[group], t[group], p[group, label], weight[group, label]
             if true.any():
-                dices.append(1 - 2 * prob[true].sum() / (prob[mask].sum() + true.sum()))
+                dices.append(1 - 2 * (w * prob)[true].sum() / ((w * prob)[mask].sum() + w[true].sum()))
     return (np.mean(bces) if bces else 0.0) + (np.mean(dices) if dices else 0.0)
 
 
@@ -31,6 +33,16 @@ def test_equals_a_slow_reference(values: tuple[int, ...], batch_dice: bool) -> N
     state[0, 0] = 2
     got = MaskedDiceBCE(batch_dice=batch_dice)(torch.tensor(logits), torch.tensor(state))
     assert got.item() == pytest.approx(slow_dice_bce(logits, state, batch_dice), rel=1e-6)
+
+
+@pytest.mark.parametrize("batch_dice", [False, True])
+def test_weights_of_voxels(batch_dice: bool) -> None:
+    rng = np.random.default_rng(1)
+    shape = (2, 3, 4, 5, 6)
+    logits, state = rng.normal(size=shape), rng.integers(0, 3, size=shape).astype(np.uint8)
+    weight = rng.uniform(0.1, 1.5, size=shape)
+    got = masked_dice_bce(*map(torch.tensor, (logits, state, weight)), batch_dice=batch_dice)
+    assert got.item() == pytest.approx(slow_dice_bce(logits, state, batch_dice, weight), rel=1e-6)
 
 
 def test_unknown_voxels_have_no_gradient() -> None:

@@ -8,9 +8,11 @@ import torch
 from scipy import ndimage
 
 from dictamen.losses.absence import absence_loss
+from dictamen.losses.ball_masks import write_targets
 from dictamen.losses.ball_plan import plan_of
+from dictamen.losses.ball_targets import ball_targets
 from dictamen.losses.overlap import masked_dice_bce
-from dictamen.losses.total import LossWeights, report_losses
+from dictamen.losses.total import BallMode, LossWeights, report_losses
 from dictamen.losses.volume import SMALL_MM3, volume_loss
 from dictamen.supervision.patch import PatchSupervision
 
@@ -50,11 +52,11 @@ def noise(seed: int = 0) -> torch.Tensor:
 
 def test_terms_and_their_sum() -> None:
     s, logits, auxiliary = two_organs(), noise(0), noise(1)
-    weights = LossWeights(overlap=0.9, report=0.2, volume=0.3, ball=0.4, absence=0.6)
-    alone, both = report_losses(logits, None, s, weights), report_losses(logits, auxiliary, s, weights)
+    weights = LossWeights(overlap=0.9, report=0.2, volume=0.3, ball=0.4, absence=0.6, ball_mode="published")
+    alone, both = (report_losses(logits, head, s.state, s, weights) for head in (None, auxiliary))
     tables = (s.region, s.volume_lo, s.volume_hi, s.weight, s.spacing_mm)
     assert alone["volume"] == volume_loss(logits, *tables) and both["volume"] == volume_loss(auxiliary, *tables)
-    assert both["ball"] == alone["ball"]
+    assert both["ball"] == alone["ball"] > 0
     assert both["absence"] == absence_loss(logits, s.region, s.absent, s.weight)
     assert both["overlap"].item() == pytest.approx(
         (masked_dice_bce(logits, s.state) + masked_dice_bce(auxiliary, s.state)).item() / 2
@@ -64,17 +66,67 @@ def test_terms_and_their_sum() -> None:
         assert terms["total"].item() == pytest.approx((0.9 * terms["overlap"] + 0.2 * report).item(), rel=1e-6)
 
 
-def test_auxiliary_head_of_half_resolution() -> None:
-    auxiliary = torch.zeros(1, 1, SIZE, SIZE // 2, SIZE // 2, requires_grad=True)
-    report_losses(noise(), auxiliary, two_organs(), LossWeights())["total"].backward()
+def test_ball_targets_join_the_masks() -> None:
+    """Written voxel by voxel: positive where the targets are, negative around them, and the rest as it was."""
+    s, logits = two_organs(), hints()
+    plan = plan_of(s)
+    targets = ball_targets(
+        logits, region=s.region, lesion_index=s.lesion_index, lesion_diameters_mm=s.lesion_diameters_mm,
+        lesion_volume_mm3=s.lesion_volume_mm3, lesion_known=s.lesion_known, rest_negative=s.rest_negative,
+        spacing_mm=s.spacing_mm, plan=plan,
+    )  # fmt: skip
+    state, weight = s.state.clone(), torch.ones(s.state.shape)
+    write_targets(state, weight, targets, plan, 0.5 * s.weight)
+    (x, y, z), (nx, ny, nz) = plan.start[0], plan.size
+    crop = (0, 0, slice(x, x + nx), slice(y, y + ny), slice(z, z + nz))
+    positive, background = targets.positive[0], targets.background[0]
+    assert (state[crop][positive] == 1).all() and (state[crop][background] == 0).all()
+    assert torch.equal(weight[crop][positive], 0.5 * targets.foreground[0][positive])
+    assert torch.equal(weight[crop][background], 0.5 * targets.region_trust.expand(int(background.sum())))
+    state[crop][positive | background], weight[crop][positive | background] = 2, 1
+    assert torch.equal(state, s.state) and (weight == 1).all()
+
+    terms = report_losses(logits, None, s.state, s, LossWeights(report=0.5))
+    assert terms["overlap"] > masked_dice_bce(logits, s.state, batch_dice=True)
+    assert terms["ball"] == 0
+
+
+def test_masks_in_front_and_organs_behind_are_left_alone() -> None:
+    """Two studies with masks before the one with a report, and an organ label after the lesion's: same terms."""
+    s, logits = two_organs(), noise()
+    wide = torch.cat([noise(2), noise(3), logits]).repeat(1, 2, 1, 1, 1).requires_grad_()
+    state = torch.cat([torch.full_like(s.state, 2).repeat(2, 1, 1, 1, 1), s.state]).repeat(1, 2, 1, 1, 1)
+    state[:, 1] = 2
+    alone = report_losses(logits, None, s.state, s, LossWeights())
+    terms = report_losses(wide, None, state, s, LossWeights())
+    for name in ("volume", "absence", "overlap", "total"):
+        assert terms[name].item() == pytest.approx(alone[name].item(), rel=1e-6)
+    terms["total"].backward()
+    assert wide.grad is not None and wide.grad[2, 0].any()
+    assert not wide.grad[:2].any() and not wide.grad[:, 1].any()
+
+
+def test_a_step_on_masks_alone() -> None:
+    s, logits = two_organs(), noise()
+    terms = report_losses(logits, None, s.state, None, LossWeights(overlap=0.5))
+    assert terms["total"] == 0.5 * masked_dice_bce(logits, s.state, batch_dice=True)
+    assert terms["volume"] == terms["ball"] == terms["absence"] == 0
+
+
+@pytest.mark.parametrize("mode", ["masks", "published"])
+def test_auxiliary_head_of_half_resolution(mode: BallMode) -> None:
+    s, auxiliary = two_organs(), torch.zeros(1, 1, SIZE, SIZE // 2, SIZE // 2, requires_grad=True)
+    report_losses(noise(), auxiliary, s.state, s, LossWeights(ball_mode=mode))["total"].backward()
     assert auxiliary.grad is not None and auxiliary.grad.any()
 
 
-def test_the_sum_never_waits_for_the_device() -> None:
+@pytest.mark.parametrize("mode", ["masks", "published"])
+def test_the_sum_never_waits_for_the_device(mode: BallMode) -> None:
     s, meta = two_organs(), torch.device("meta")
     plan = plan_of(s).to(meta)
     logits = torch.empty(s.state.shape, device=meta, dtype=torch.bfloat16, requires_grad=True)
-    terms = report_losses(logits, logits, s.to(meta), LossWeights(), teacher_logits=logits, plan=plan)
+    reports, weights = s.to(meta), LossWeights(ball_mode=mode)
+    terms = report_losses(logits, logits, reports.state, reports, weights, teacher_logits=logits, plan=plan)
     terms["total"].backward()
     assert logits.grad is not None
 
@@ -85,7 +137,7 @@ def optimise(weights: LossWeights, logits: torch.Tensor, steps: int = 150) -> to
     optimizer = torch.optim.Adam([logits], lr=0.1)
     for _ in range(steps):
         optimizer.zero_grad()
-        report_losses(logits, None, s, weights)["total"].backward()
+        report_losses(logits, None, s.state, s, weights)["total"].backward()
         optimizer.step()
     return logits.detach().sigmoid()[0, 0]
 

@@ -23,7 +23,8 @@ def crop(
     return cropped
 
 
-def _box(values: Tensor, row: Index3, start: Index3, size: Index3) -> Tensor:
+def box(values: Tensor, row: Index3, start: Index3, size: Index3) -> Tensor:
+    """The view [x, y, z] of row (b, l, _) of [B, L, X, Y, Z] that begins at `start`."""
     (b, label, _), (x, y, z), (nx, ny, nz) = row, start, size
     return values[b, label, x : x + nx, y : y + ny, z : z + nz]
 
@@ -34,12 +35,12 @@ class _Crop(torch.autograd.Function):
         ctx.shape, ctx.boxes = values.shape, (rows, start, size)
         if not rows:
             return values.new_zeros(0, *size)
-        return torch.stack([_box(values, row, at, size) for row, at in zip(rows, start, strict=True)])
+        return torch.stack([box(values, row, at, size) for row, at in zip(rows, start, strict=True)])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         rows, start, size = ctx.boxes
         total = gradients[0].new_zeros(ctx.shape)
         for row, at, gradient in zip(rows, start, gradients[0], strict=True):
-            _box(total, row, at, size).add_(gradient)
+            box(total, row, at, size).add_(gradient)
         return total, None, None, None

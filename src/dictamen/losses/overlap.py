@@ -9,13 +9,14 @@ from torch.nn import functional
 
 from dictamen.losses.regions import working_precision
 
-POSITIVE, UNKNOWN = 1, 2
-"""Values of `state`, as in `supervision.patch`; 0 is negative."""
+NEGATIVE, POSITIVE, UNKNOWN = 0, 1, 2
+"""Values of `state`, as in `supervision.patch`."""
 
 
 def masked_dice_bce(
     logits: Float[Tensor, "B L X Y Z"],
     state: UInt8[Tensor, "B L X Y Z"],
+    weight: Float[Tensor, "B L X Y Z"] | None = None,
     *,
     batch_dice: bool = False,
     dice_weight: float = 1.0,
@@ -23,9 +24,9 @@ def masked_dice_bce(
 ) -> Float[Tensor, ""]:
     """Soft Dice and binary cross-entropy over the voxels whose state is known.
 
-    With p = sigmoid(logits), t = 1 where positive, and sums over known voxels:
-      BCE  = mean over labels of (sum of BCE(p, t) over the batch) / (number of known voxels)
-      Dice = mean over (study, label) of 1 - 2 sum(p t) / (sum(p) + sum(t))
+    With p = sigmoid(logits), t = 1 where positive, w the weights, and sums over known voxels:
+      BCE  = mean over labels of (sum of w BCE(p, t) over the batch) / (sum of w)
+      Dice = mean over (study, label) of 1 - 2 sum(w p t) / (sum(w p) + sum(w t))
     Unknown voxels enter neither term. Dice is taken only where there is a known positive voxel: without one its value
     would be 1 whatever is predicted, with a gradient that explodes as p -> 0, so absence is taught by BCE alone, whose
     mean over all known voxels of a label (not over voxels of all labels) keeps a rarely labelled label from drowning.
@@ -34,17 +35,19 @@ def masked_dice_bce(
     Args:
         logits: any float dtype; half precision is computed in float32.
         state: 0 negative, 1 positive, 2 unknown.
+        weight: of each voxel, at least 0; 1 without it.
         batch_dice: one Dice a label over the whole batch rather than one a study; steadier when lesions are tiny.
         dice_weight, bce_weight: 1 and 1 as in nnU-Net (Isensee et al., Nature Methods 2021).
     """
     logits = working_precision(logits)
-    known = (state != UNKNOWN).to(logits.dtype)
-    positive = (state == POSITIVE).to(logits.dtype)
+    known, target = (state != UNKNOWN).to(logits.dtype), (state == POSITIVE).to(logits.dtype)
+    if weight is not None:
+        known = known * weight
+    positive = target * known
     count, true = _sum_space(known), _sum_space(positive)
 
-    bce = _sum_space(functional.binary_cross_entropy_with_logits(logits, positive, weight=known, reduction="none")).sum(
-        0
-    )
+    cost = functional.binary_cross_entropy_with_logits(logits, target, weight=known, reduction="none")
+    bce = _sum_space(cost).sum(0)
     bce = _mean_where(bce / count.sum(0).clamp(min=1), count.sum(0) > 0)
 
     probability = torch.sigmoid(logits)

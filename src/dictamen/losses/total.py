@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
 from dictamen.losses.absence import absence_loss
 from dictamen.losses.ball import ball_loss
-from dictamen.losses.ball_plan import BallPlan
+from dictamen.losses.ball_masks import write_targets
+from dictamen.losses.ball_plan import BallPlan, plan_of
+from dictamen.losses.ball_targets import ball_targets
 from dictamen.losses.overlap import masked_dice_bce
 from dictamen.losses.volume import Mode, volume_loss
 from dictamen.supervision.patch import PatchSupervision
+
+BallMode = Literal["masks", "published"]
 
 
 @dataclass(frozen=True)
@@ -22,28 +28,32 @@ class LossWeights:
 
     Attributes:
         overlap: of masked Dice + BCE.
-        report: of everything that reports say, relative to masks; .1 as published for stage 2.
-        volume, ball: .5 each, as published (volume on the auxiliary head, ball on the final one).
-        absence: .5, so that an organ free of lesions pulls as strongly as one with them.
+        report: of everything that reports say, relative to masks.
+        volume, ball, absence: parts of `report`. With `ball_mode` "masks", report x ball is the weight of a voxel of a
+            reported lesion relative to one that a reader drew.
         volume_mode: form of the volume loss, see `volume_loss`.
+        ball_mode: "masks", the ball targets join the masks in the overlap term (see `write_targets`); "published", they
+            have a loss of their own (see `ball_loss`).
         batch_dice: one Dice a label over the batch, so that a patch without lesions pulls against hedging.
     """
 
     overlap: float = 1.0
-    report: float = 0.1
-    volume: float = 0.5
-    ball: float = 0.5
-    absence: float = 0.5
+    report: float = 1.0
+    volume: float = 0.05
+    ball: float = 1.0
+    absence: float = 0.01
     volume_mode: Mode = "interval"
+    ball_mode: BallMode = "masks"
     batch_dice: bool = True
 
 
 def report_losses(
     logits: Float[Tensor, "B L X Y Z"],
     auxiliary: Float[Tensor, "B L x y z"] | None,
-    supervision: PatchSupervision,
+    state: UInt8[Tensor, "B L X Y Z"],
+    reports: PatchSupervision | None,
     weights: LossWeights,
-    teacher_logits: Float[Tensor, "B L X Y Z"] | None = None,
+    teacher_logits: Float[Tensor, "R T X Y Z"] | None = None,
     *,
     plan: BallPlan | None = None,
 ) -> dict[str, Tensor]:
@@ -54,27 +64,45 @@ def report_losses(
     An auxiliary head of lower resolution is interpolated to the final grid.
 
     Args:
-        plan: `ball_plan.plan_of(supervision)` made before the supervision went to the device; without it the ball loss
-            makes its own from the device's tensors, which costs nothing on a CPU and one wait on a GPU.
+        state: of every voxel, for the overlap.
+        reports: the regions of the last R studies of the batch and of its first T labels; None: a step on masks alone.
+            The losses on regions look at those logits only.
+        teacher_logits: choose the ball targets; the logits themselves without them.
+        plan: `ball_plan.plan_of(reports)` made before they went to the device; without it, it is made here from the
+            device's tensors, which costs nothing on a CPU and one wait on a GPU.
     """
-    s = supervision
     if auxiliary is not None and auxiliary.shape[2:] != logits.shape[2:]:
         auxiliary = functional.interpolate(auxiliary, size=logits.shape[2:], mode="trilinear", align_corners=False)
-    overlap = masked_dice_bce(logits, s.state, batch_dice=weights.batch_dice)
+    zero = logits.flatten()[:0].sum()
+    terms = {"volume": zero, "ball": zero, "absence": zero}
+    known, voxel_weight = state, None
+    if reports is not None:
+        s, labels = reports, reports.region.shape[1]
+        own = logits[-len(s.region) :, :labels]
+        plan = plan_of(s) if plan is None else plan
+        sized = own if auxiliary is None else auxiliary[-len(s.region) :, :labels]
+        terms["volume"] = volume_loss(
+            sized, s.region, s.volume_lo, s.volume_hi, s.weight, s.spacing_mm, mode=weights.volume_mode
+        )
+        terms["absence"] = absence_loss(own, s.region, s.absent, s.weight)
+        if weights.ball_mode == "published":
+            terms["ball"] = ball_loss(
+                own, region=s.region, lesion_index=s.lesion_index, lesion_diameters_mm=s.lesion_diameters_mm,
+                lesion_volume_mm3=s.lesion_volume_mm3, lesion_known=s.lesion_known, rest_negative=s.rest_negative,
+                weight=s.weight, spacing_mm=s.spacing_mm, teacher_logits=teacher_logits, plan=plan,
+            )  # fmt: skip
+        elif plan.rows:
+            targets = ball_targets(
+                own if teacher_logits is None else teacher_logits,
+                region=s.region, lesion_index=s.lesion_index, lesion_diameters_mm=s.lesion_diameters_mm,
+                lesion_volume_mm3=s.lesion_volume_mm3, lesion_known=s.lesion_known, rest_negative=s.rest_negative,
+                spacing_mm=s.spacing_mm, plan=plan,
+            )  # fmt: skip
+            known, voxel_weight = state.clone(), torch.ones(state.shape, device=state.device)
+            states, voxels = known[-len(s.region) :, :labels], voxel_weight[-len(s.region) :, :labels]
+            write_targets(states, voxels, targets, plan, weights.report * weights.ball * s.weight)
+    overlap = masked_dice_bce(logits, known, voxel_weight, batch_dice=weights.batch_dice)
     if auxiliary is not None:
-        overlap = (overlap + masked_dice_bce(auxiliary, s.state, batch_dice=weights.batch_dice)) / 2
-    terms = {
-        "overlap": overlap,
-        "volume": volume_loss(
-            logits if auxiliary is None else auxiliary, s.region, s.volume_lo, s.volume_hi, s.weight, s.spacing_mm,
-            mode=weights.volume_mode,
-        ),
-        "ball": ball_loss(
-            logits, region=s.region, lesion_index=s.lesion_index, lesion_diameters_mm=s.lesion_diameters_mm,
-            lesion_volume_mm3=s.lesion_volume_mm3, lesion_known=s.lesion_known, rest_negative=s.rest_negative,
-            weight=s.weight, spacing_mm=s.spacing_mm, teacher_logits=teacher_logits, plan=plan,
-        ),
-        "absence": absence_loss(logits, s.region, s.absent, s.weight),
-    }  # fmt: skip
+        overlap = (overlap + masked_dice_bce(auxiliary, state, batch_dice=weights.batch_dice)) / 2
     report = weights.volume * terms["volume"] + weights.ball * terms["ball"] + weights.absence * terms["absence"]
-    return {**terms, "total": weights.overlap * overlap + weights.report * report}
+    return {**terms, "overlap": overlap, "total": weights.overlap * overlap + weights.report * report}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -10,6 +10,8 @@ from torch import Tensor
 
 NEGATIVE, POSITIVE, UNKNOWN = 0, 1, 2
 """Values of `PatchSupervision.state`."""
+MAPS, TABLES = ("state", "region"), ("volume_lo", "volume_hi", "weight", "absent", "rest_negative")
+"""Fields with an axis of studies and one of labels."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,12 @@ class PatchSupervision:
     lesion_volume_mm3: Float[Tensor, M]
     lesion_known: Bool[Tensor, M]
     spacing_mm: Float[Tensor, "B 3"]
+
+    def narrow(self, first: int, labels: int) -> PatchSupervision:
+        """Views of the studies from `first` on and of the first `labels` labels, which must hold all lesions."""
+        parts = {name: getattr(self, name)[first:, :labels] for name in (*MAPS, *TABLES)}
+        index = self.lesion_index - torch.tensor([first, 0, 0], device=self.lesion_index.device)
+        return replace(self, **parts, lesion_index=index, spacing_mm=self.spacing_mm[first:])
 
     def to(self, device: torch.device) -> PatchSupervision:
         """All tensors on `device`, without waiting for the copies."""

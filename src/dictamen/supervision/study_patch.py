@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from dictamen.errors import UsageError
-from dictamen.supervision.patch import PatchSupervision
+from dictamen.supervision.patch import TABLES, PatchSupervision
 
 UInt8Array = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
@@ -43,7 +43,6 @@ class StudyPatch:
     spacing_mm: FloatArray
 
 
-TABLES = ("volume_lo", "volume_hi", "weight", "absent", "rest_negative")
 LESIONS = ("lesion_diameters_mm", "lesion_volume_mm3", "lesion_known")
 
 

@@ -30,11 +30,20 @@ PREFETCH = 4
 
 @dataclass(frozen=True)
 class Batch:
-    """image [B, 1, X, Y, Z] float32, normalised; what is known of it; where lesions are searched; what was counted."""
+    """One batch: the studies with masks, then those with reports.
+
+    Attributes:
+        image: [B, 1, X, Y, Z] float32, normalised.
+        state: [B, L, X, Y, Z], what is known of each voxel.
+        reports: regions of the studies with reports and of the lesion labels; None: no such study in the batch.
+        plan: where their lesions are searched.
+        ledger: what was counted.
+    """
 
     image: Tensor
-    supervision: PatchSupervision
-    plan: BallPlan
+    state: Tensor
+    reports: PatchSupervision | None
+    plan: BallPlan | None
     ledger: Ledger = field(default_factory=Ledger)
 
 
@@ -67,8 +76,9 @@ class BatchMaker:
             image, patch = self._augmented(voxels, known, rng)
             images.append(image)
             patches.append(patch)
-        supervision = collate(patches)
-        return Batch(torch.stack(images), supervision, plan_of(supervision), ledger)
+        everything, first = collate(patches), counts.get("masks", 0)
+        reports = everything.narrow(first, len(self.plan.targets)) if first < len(patches) else None
+        return Batch(torch.stack(images), everything.state, reports, plan_of(reports) if reports else None, ledger)
 
     def _mask_patch(self, study_id: str, rng: np.random.Generator) -> tuple[np.ndarray, StudyPatch]:
         study, size = self.cohort.study(study_id), self.config.patch_size

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import ErrorDetails
 
 from dictamen.errors import InputError, UsageError
+from dictamen.losses.total import BallMode
 from dictamen.models.normalise import IntensityWindow
 from dictamen.models.precision import Precision
 
@@ -28,11 +29,12 @@ class _Section(BaseModel):
 class LossSettings(_Section):
     """Weights of the terms; those of reports are relative to the masks' Dice + cross-entropy of 1."""
 
-    reports: float = Field(default=0.1, ge=0)  # as published; .3 and 1 over-painted on the phantom's validation studies
-    volume: float = Field(default=0.5, ge=0)  # as published
-    ball: float = Field(default=0.5, ge=0)  # as published
-    absence: float = Field(default=0.1, ge=0)  # absent regions are ordinary negatives of the masked Dice + BCE already
+    reports: float = Field(default=1.0, ge=0)
+    volume: float = Field(default=0.05, ge=0)  # of a stage 2 as published
+    ball: float = Field(default=1.0, ge=0)  # a voxel of a reported lesion weighs as much as one that a reader drew
+    absence: float = Field(default=0.01, ge=0)  # absent regions are ordinary negatives of the masked Dice + BCE already
     volume_mode: Literal["interval", "published"] = "interval"
+    ball_mode: BallMode = "masks"  # "published": a loss of its own; it over-paints, see docs/supervision.md
     teacher: bool = True  # the EMA model, not the model itself, chooses where the ball targets lie
 
 

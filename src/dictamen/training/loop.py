@@ -63,6 +63,7 @@ class Trainer:
             ball=config.losses.ball,
             absence=config.losses.absence,
             volume_mode=config.losses.volume_mode,
+            ball_mode=config.losses.ball_mode,
         )
 
     @property
@@ -108,16 +109,15 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.state.step, config)
         image = batch.image.to(device, memory_format=precision.memory_format(self.precision), non_blocking=True)
-        supervision = batch.supervision.to(device)
-        teacher = self._teacher_logits(image) if config.losses.teacher and batch.plan.rows else None
         output = self.network(image)
         terms = report_losses(
             output.logits,
             output.auxiliary,
-            supervision,
+            batch.state.to(device, non_blocking=True),
+            batch.reports.to(device) if batch.reports else None,
             self.weights,
-            teacher_logits=teacher,
-            plan=batch.plan.to(device),
+            teacher_logits=self._teacher_logits(image, batch),
+            plan=batch.plan.to(device) if batch.plan else None,
         )
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(terms["total"])
@@ -127,10 +127,13 @@ class Trainer:
         return {name: value.detach() for name, value in terms.items()}
 
     @torch.no_grad()
-    def _teacher_logits(self, image: Tensor) -> Tensor:
+    def _teacher_logits(self, image: Tensor, batch: Batch) -> Tensor | None:
+        """What the mean weights think of the lesions in the studies with reports, where a lesion is to be placed."""
+        if not (self.config.losses.teacher and batch.plan and batch.plan.rows and batch.reports):
+            return None
         with self.fabric.autocast():
-            logits: Tensor = self.ema.model(image).logits
-        return logits.float()
+            logits: Tensor = self.ema.model(image[-len(batch.reports.region) :]).logits
+        return logits[:, : len(self.plan.targets)].float()
 
     def _validate(self, log: MetricsLog) -> None:
         result = validate(self.ema.model, self.cohort, self.plan, self.config, device=self.fabric.device)

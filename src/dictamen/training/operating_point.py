@@ -16,8 +16,8 @@ import numpy.typing as npt
 from dictamen.evaluation.detection import IOU_AT_LEAST, match, pairwise_iou
 from dictamen.inference.postprocess import components, lesion_components, near, peaks
 
-THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Candidates for both; a finer grid follows the noise of a few validation studies."""
+THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+"""Candidates for both, about even in logits; a finer grid follows the noise of a few validation studies."""
 
 Probability = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
