@@ -26,6 +26,7 @@ from dictamen.supervision.ledger import Ledger
 from dictamen.supervision.patch import NEGATIVE, POSITIVE, UNKNOWN
 from dictamen.supervision.picture import describe, picture
 from dictamen.supervision.rasterise import StudyPatch, StudyRegions, StudySupervisor, collate
+from dictamen.supervision.region_geometry import Dilation
 
 SPACING = (3.0, 2.0, 1.5)
 SHAPE = (80, 60, 60)
@@ -72,6 +73,19 @@ def test_poles_lie_along_the_body() -> None:
     assert found.box[0][0] > 40
     assert found.box[1][2] > 50
     assert found.box[0][2] > 10 + 40 / 3
+
+
+def test_a_part_reaches_beyond_its_borders_but_not_far_out_of_the_organ() -> None:
+    said = report(finding(side="right", parts=("upper pole",), diameters_mm=(9,)))
+    known, deferred = constraints(said, TARGETS)
+    narrow = StudySupervisor(TARGETS, [], NAMES, {1: "kidney_tumour"}, dilation=Dilation(organ_mm=3.0, lesion_share=0))
+    regions = narrow.regions(body(), affine(*SPACING), known, deferred)
+    (found,) = [r for r in regions.regions if r.kind == "positive"]
+    inside = whole_patch(regions).region[0] == 1
+    outside = ndimage.distance_transform_edt(body() != 2, sampling=SPACING)[inside]
+    pole = 10 + 40 * 2 / 3  # first voxel of the upper third
+    assert 0 < outside.max() <= 3
+    assert pole - 15 / 1.5 - 1 <= found.box[0][2] < pole - 8
 
 
 def test_unknown_sides_are_unknown_and_not_constrained() -> None:

@@ -41,6 +41,7 @@ def test_a_run_leaves_a_model_its_settings_and_what_was_used(
     assert network(torch.zeros(1, 1, 16, 16, 16)).logits.shape == (1, 2, 16, 16, 16)
     facts = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     assert facts["studies"]["masks"]["count"] == 3
+    assert facts["region_dilation"]["part_mm"] == 15
     assert facts["studies"]["reports"]["count"] == 5
     assert not any(study in json.dumps(facts) for study in cohort.ids())
     used = lines(tmp_path / "run", "supervision")

@@ -25,6 +25,8 @@ __all__ = ["StudyPatch", "StudyRegions", "StudySupervisor", "collate"]
 LabelMap = npt.NDArray[np.integer]
 UInt8Array = npt.NDArray[np.uint8]
 
+DILATION = Dilation()
+"""As published for parts; see `reach.measured_dilation` for one that a cohort gives."""
 WHOLE_SHARE = 0.95
 """A region with less of it in the patch is cut: its lesions may lie outside. The rest is the rim of the dilation."""
 MOST_REGIONS = 254
@@ -41,7 +43,7 @@ class StudySupervisor:
         organs: structure ids of the channels after them (`kidney`, `kidney_left`).
         organ_names: value -> name of the organ maps.
         lesion_names: value -> name of the lesion maps.
-        part_dilation_mm, organ_dilation_mm: how far regions reach beyond their masks, see `Dilation`.
+        dilation: how far regions reach beyond their masks.
     """
 
     def __init__(
@@ -51,13 +53,12 @@ class StudySupervisor:
         organ_names: Mapping[int, str],
         lesion_names: Mapping[int, str],
         *,
-        part_dilation_mm: float = Dilation.part_mm,
-        organ_dilation_mm: float = Dilation.organ_mm,
+        dilation: Dilation = DILATION,
     ) -> None:
         self.targets = tuple(targets)
         self.organs = tuple(organs)
         self.organ_names = dict(organ_names)
-        self.dilation = Dilation(part_dilation_mm, organ_dilation_mm)
+        self.dilation = dilation
         known_organs = tuple(self.organ_names.values())
         self.lesion_labels = {v: lesion_labels.parse(name, organs=known_organs) for v, name in lesion_names.items()}
         self._organ_tables = lru_cache(self._make_organ_tables)

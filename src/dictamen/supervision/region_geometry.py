@@ -13,8 +13,6 @@ from dictamen.anatomy.regions import RegionMask, dilate, region_mask
 from dictamen.supervision.constraint import Constraint
 from dictamen.supervision.study_regions import BoolArray, kind_of
 
-LESION_REACH = 0.5
-"""How much of a lesion's largest diameter may lie outside the organ mask: exophytic, or left out by its mask."""
 LARGEST_REACH_MM = 40.0
 """No region reaches further than this from its organ; a whole neighbour organ would fit in."""
 SAME_PLACE = 0.5
@@ -28,10 +26,13 @@ class Dilation:
     Args:
         part_mm: of a part, whose borders are a convention; 15 as published.
         organ_mm: of a whole organ or side, whose border is a surface; for lesions that bulge, and machine-made masks.
+        lesion_share: how much of a lesion's largest diameter may lie outside the organ mask: exophytic, or left out of
+            it. Regions of larger lesions reach so far.
     """
 
     part_mm: float = 15.0
     organ_mm: float = 10.0
+    lesion_share: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,13 @@ def _too_coarse(constraint: Constraint, place: RegionMask) -> bool:
 
 
 def _dilated(organs: OrganMap, constraint: Constraint, place: RegionMask, dilation: Dilation) -> BoolArray:
-    """The region with its surroundings, without the organ of the other side."""
-    reach = dilation.part_mm if place.precision == "part" else dilation.organ_mm
+    """The region with its surroundings: of a part, those within the surroundings of the organ; never the other side."""
     largest = max((size.diameters_mm[0] for size in constraint.lesions if size.diameters_mm is not None), default=0.0)
-    mask = dilate(place.mask, organs.spacing_mm, max(reach, min(LESION_REACH * largest, LARGEST_REACH_MM)))
+    bulge = min(dilation.lesion_share * largest, LARGEST_REACH_MM)
+    whole = organs.find(replace(constraint, region=replace(constraint.region, parts=()))) or place
+    mask = dilate(whole.mask, organs.spacing_mm, max(dilation.organ_mm, bulge))
+    if place.precision == "part":
+        mask &= dilate(place.mask, organs.spacing_mm, max(dilation.part_mm, bulge))
     if constraint.region.side in ("left", "right") and place.precision != "organ":
         other = organs.find(constraint, side="left" if constraint.region.side == "right" else "right")
         if other is not None and other.precision == "side":

@@ -65,6 +65,10 @@ class TrainConfig(_Section):
     patch_size: tuple[PatchSide, PatchSide, PatchSide] = (64, 64, 64)
     masks_per_batch: int = Field(default=1, ge=0)
     reports_per_batch: int = Field(default=1, ge=0)
+    # how far a reported region reaches beyond its organ mask; None: as far as lesions do in the studies that have both
+    # masks, 10 where there are too few
+    organ_dilation_mm: float | None = Field(default=None, ge=0)
+    part_dilation_mm: float = Field(default=15.0, ge=0)  # borders of parts are conventions; as published
     # studies with a lesion are drawn so often, however rare they are
     positive_share: float = Field(default=0.67, ge=0, le=1)
     # share of patches centred on a lesion, or on a region that has one

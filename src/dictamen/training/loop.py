@@ -24,6 +24,7 @@ from dictamen.training import checkpoint
 from dictamen.training.batches import Batch, BatchMaker, stream
 from dictamen.training.checkpoint import TrainingState
 from dictamen.training.config import TrainConfig
+from dictamen.training.dilation import choose_dilation
 from dictamen.training.operating_point import OperatingPoint
 from dictamen.training.plan import Plan, output_labels
 from dictamen.training.record import MetricsLog
@@ -54,8 +55,13 @@ class Trainer:
         optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
         self.network, self.optimizer = fabric.setup(network, optimizer)
         self.state = TrainingState(network, self.ema, optimizer)
+        self.dilation = choose_dilation(cohort, plan, config)
         self.supervisor = StudySupervisor(
-            plan.targets, plan.organs, organ_names=cohort.info.organ_labels, lesion_names=cohort.info.lesion_labels
+            plan.targets,
+            plan.organs,
+            organ_names=cohort.info.organ_labels,
+            lesion_names=cohort.info.lesion_labels,
+            dilation=self.dilation,
         )
         self.weights = LossWeights(
             report=config.losses.reports,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -96,6 +96,7 @@ def train(
         steps=trainer.state.step,
         validation_score=score,
         supervision=list(config.supervision),
+        region_dilation=asdict(trainer.dilation),
     )
     return TrainResult(
         run=run,
