@@ -24,6 +24,22 @@ KIND_RANK: dict[Kind, int] = {"uncertain": 0, "tumour": 1, "benign": 2, "cyst": 
 """Of two names for one lesion the more specific one is kept."""
 
 
+CONFIDENCE = {
+    "sentence": 0.97,
+    "own_name": 0.97,
+    "heading": 0.97,
+    "list": 0.95,
+    "earlier_lesion": 0.9,
+    "next_sentence": 0.9,
+    "topic": 0.85,
+    "conflict": 0.6,
+}
+"""How its organ was found -> share of such findings with the right organ and size on our labelled reports, rounded down
+(benchmarks/reports/bench_labelled.py prints them); a conflict is kept as read and never better than a guess."""
+POSSIBLE = 0.5
+"""Of lesions that a report itself doubts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where in the organ: side, and parts by name."""
@@ -67,6 +83,9 @@ class Draft:
     slices: list[SliceReference] = field(default_factory=list)
     regions: frozenset[str] = frozenset()
     antecedent: Draft | None = None
+    mentions: list[Span] = field(default_factory=list)
+    group: Draft | None = None
+    rules: tuple[str, ...] = ()
 
     @property
     def diameters_mm(self) -> tuple[float, ...]:
@@ -78,8 +97,14 @@ class Draft:
         if KIND_RANK[other.kind] > KIND_RANK[self.kind]:
             self.kind, self.kind_certainty = other.kind, other.kind_certainty
 
-    def finding(self, study_id: str) -> Finding:
-        """The finished finding."""
+    @property
+    def confidence(self) -> float:
+        """Share of findings read by the weakest of these rules that were right; halved where existence is doubted."""
+        known = min((CONFIDENCE[rule] for rule in self.rules if rule in CONFIDENCE), default=CONFIDENCE["sentence"])
+        return known * (POSSIBLE if self.existence == "possible" else 1.0)
+
+    def finding(self, study_id: str, *, group: int | None = None) -> Finding:
+        """The finished finding; `group` is the index of the finding that it is an example of."""
         measurement = self.measurement
         qualifier = measurement.qualifier if measurement and measurement.qualifier else self.qualifier
         if measurement and qualifier is None:
@@ -105,4 +130,8 @@ class Draft:
             short_axis=self.short_axis,
             span=self.span,
             section=self.section or None,
+            mentions=tuple(dict.fromkeys(self.mentions)),
+            group=group,
+            rules=self.rules,
+            confidence=round(self.confidence, 3),
         )

@@ -44,33 +44,43 @@ def read_anchors(statement: Statement, organs: list[OrganMention], context: Cont
     for index, anchor in enumerate(anchors):
         said = assertion(statement, anchor, anchors)
         goes_on = context.last is not None and continues_last(statement, anchor, context)
-        organ = _organ(statement, anchor, organs, anchors, context, goes_on=goes_on)
+        home = _home(statement, anchor, organs, anchors, context, goes_on=goes_on)
         if said.denied and not said.resolved:
             if not said.only_new:
-                denied.structures += _cleared(statement, anchor, organ, organs, anchors, context)
+                denied.structures += _cleared(statement, anchor, home, organs)
             continue
         if anchor.negated_only or is_differential(statement, anchor):
             continue
-        if organ[0] is None:
+        if home.structure is None:
             if linked.get(index) and not anchor.history:
-                context.unplaced = _drafts(statement, anchor, organ, (None, None), linked[index])[0]
+                context.unplaced = _drafts(statement, anchor, home, (None, None), linked[index])[0]
             continue
         if means_distractor(statement, anchor, context):
             continue
         neighbours = (anchors[index - 1] if index else None, anchors[index + 1] if index + 1 < len(anchors) else None)
-        made = _drafts(statement, anchor, organ, neighbours, linked.get(index, []))
+        made = _drafts(statement, anchor, home, neighbours, linked.get(index, []))
+        _link_group(made, context)
         if goes_on:
             complete(statement, context, made[0])
         if said.resolved or anchor.history:
             made = [replace(draft, temporal="prior", existence="absent") for draft in made]
         drafts += made
-        drafts += _also(statement, anchor, organ, organs, made)
+        drafts += _also(statement, anchor, home, organs, made)
     if not anchors and loose:
         drafts += _without_anchor(statement, loose, organs, context)
     return drafts, denied
 
 
-def _organ(
+@dataclass(frozen=True, slots=True)
+class _Home:
+    """The organ of a lesion, the words that name it, and the rule that found it."""
+
+    structure: str | None
+    mention: OrganMention | None
+    rule: str
+
+
+def _home(
     statement: Statement,
     anchor: Anchor,
     organs: list[OrganMention],
@@ -78,30 +88,30 @@ def _organ(
     context: Context,
     *,
     goes_on: bool,
-) -> tuple[str | None, OrganMention | None]:
+) -> _Home:
     """Structure of a lesion: by its own name, the sentence, the heading, or what the text was about."""
     if goes_on and context.last is not None:
         anchor.definite = True
-        return context.last.structure, None
+        return _Home(context.last.structure, None, "earlier_lesion")
     if anchor.node and not listed_as_node(statement, anchor, context):
-        return "lymph_node", None
+        return _Home("lymph_node", None, "own_name")
     for implied in statement.of("lesion_organ"):
         if implied.start == anchor.start:
-            return implied.value, None
+            return _Home(implied.value, None, "own_name")
     chosen = choose_organ(statement, anchor, organs, anchors)
     if chosen is not None:
-        return chosen.structure, chosen
+        return _Home(chosen.structure, chosen, "sentence")
     if statement.sentence.section.organ is not None:
-        return statement.sentence.section.organ, None
+        return _Home(statement.sentence.section.organ, None, "heading")
     last_resort = next((word.value for word in statement.of("lesion_organ_last") if word.start == anchor.start), None)
     if any(organ.near for organ in organs) and not anchor.definite:
-        return last_resort, None
+        return _Home(last_resort, None, "own_name")
     refers = anchor.definite or opens_with_anaphor(statement)
     if refers and context.last is not None:
-        return context.last.structure, None
+        return _Home(context.last.structure, None, "earlier_lesion")
     if anchor.history:
-        return None, None
-    return context.topic or last_resort, None
+        return _Home(None, None, "none")
+    return _Home(context.topic, None, "topic") if context.topic else _Home(last_resort, None, "own_name")
 
 
 def _coordinated(statement: Statement, chosen: OrganMention, organs: list[OrganMention]) -> list[OrganMention]:
@@ -122,30 +132,34 @@ def _coordinated(statement: Statement, chosen: OrganMention, organs: list[OrganM
 
 
 def _cleared(
-    statement: Statement,
-    anchor: Anchor,
-    organ: tuple[str | None, OrganMention | None],
-    organs: list[OrganMention],
-    anchors: list[Anchor],
-    context: Context,
+    statement: Statement, anchor: Anchor, home: _Home, organs: list[OrganMention]
 ) -> list[tuple[str, OrganMention | None]]:
-    structure, mention = organ
-    if structure is None or anchor.history:
+    if home.structure is None or anchor.history:
         return []
-    if mention is None:
-        return [(structure, None)]
-    return [(each.structure, each) for each in _coordinated(statement, mention, organs)]
+    if home.mention is None:
+        return [(home.structure, None)]
+    return [(each.structure, each) for each in _coordinated(statement, home.mention, organs)]
+
+
+def _link_group(made: list[Draft], context: Context) -> None:
+    """Link single lesions to the group that a list gives as examples of."""
+    group = context.listing
+    if group is None or group.structure == "" or not group.plural:
+        return
+    for draft in made:
+        if draft.structure == group.structure and not draft.plural:
+            draft.group = group
 
 
 def _also(
     statement: Statement,
     anchor: Anchor,
-    organ: tuple[str | None, OrganMention | None],
+    home: _Home,
     organs: list[OrganMention],
     made: list[Draft],
 ) -> list[Draft]:
     """One draft for each further organ of the list: "cysts in the liver and both kidneys"."""
-    mention = organ[1]
+    mention = home.mention
     if mention is None or not anchor.plural or any(draft.measurement for draft in made) or mention.part:
         return []
     others = [each for each in _coordinated(statement, mention, organs) if each.structure != mention.structure]
@@ -165,7 +179,7 @@ def _also(
 def _drafts(
     statement: Statement,
     anchor: Anchor,
-    organ: tuple[str | None, OrganMention | None],
+    home: _Home,
     neighbours: tuple[Anchor | None, Anchor | None],
     sizes: list[Measurement],
 ) -> list[Draft]:
@@ -175,7 +189,7 @@ def _drafts(
     ceiling = after.first if after else statement.last
     prior = [size for size in sizes if is_prior(statement, size)]
     current = describe.with_third_axis(statement, [size for size in sizes if size not in prior])
-    template = _template(statement, anchor, organ, neighbours, floor, ceiling)
+    template = _template(statement, anchor, home, neighbours, floor, ceiling)
     template.prior_diameters_mm = prior[0].values_mm if prior else ()
     limit = after.start if after else statement.sentence.end
     if not current:
@@ -208,17 +222,17 @@ def _each_its_own(statement: Statement, anchor: Anchor, sizes: list[Measurement]
 def _template(
     statement: Statement,
     anchor: Anchor,
-    organ: tuple[str | None, OrganMention | None],
+    home: _Home,
     neighbours: tuple[Anchor | None, Anchor | None],
     floor: int,
     ceiling: int,
 ) -> Draft:
-    structure = organ[0] or ""
+    structure = home.structure or ""
     return Draft(
         structure=structure,
         kind=anchor.kind,
         kind_certainty=anchor.kind_certainty,
-        place=lesion_place(statement, anchor, structure, organ[1], neighbours),
+        place=lesion_place(statement, anchor, structure, home.mention, neighbours),
         regions=regions(statement) if structure == "lymph_node" else frozenset(),
         count=describe.count(statement, anchor, floor),
         span=(anchor.start, anchor.end),
@@ -232,6 +246,7 @@ def _template(
         attenuation=describe.attenuation(statement, anchor, floor, ceiling),
         enhancement=describe.enhancement(statement, anchor, floor, ceiling),
         existence=existence(statement, anchor),
+        rules=(home.rule,),
     )
 
 
@@ -301,6 +316,9 @@ def _without_anchor(
             trend=None,
             qualifier=None,
             place=Place(),
+            mentions=[],
+            rules=("list",),
+            group=context.listing if context.listing.plural and context.listing.structure == structure else None,
         )
         return [_one_of_several(statement, template, current, number, []) for number in range(len(current))]
     last = context.last

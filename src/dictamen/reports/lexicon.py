@@ -59,6 +59,7 @@ class Lexicon:
     """Compiled terms. Build with `load`; treat as read-only.
 
     Attributes:
+        headings: the terms of headings, category "headings"; apart, so that "lungs and pleura" in a sentence stays two organs.
         hash: first 16 hex digits of the SHA-256 of all files read, written into every output.
     """
 
@@ -70,10 +71,17 @@ class Lexicon:
         self._prefixes: set[str] = set()
         self._symbols: dict[str, tuple[str, ...]] = {}
         self._starts: dict[str, tuple[_Node, ...]] = {}
+        headings = []
         for table in tables:
             for category, values in table.items():
+                if category == "heading":
+                    headings.append(values)
+                    continue
                 for value, entry in values.items():
                     self._add(category, value, entry)
+        self.headings: Lexicon | None = (
+            Lexicon([{"headings": values} for values in headings], digest) if headings else None
+        )
 
     def values(self, category: str) -> Mapping[str, Mapping[str, Any]]:
         """Attributes of each value of a category, in the order of the files."""

@@ -22,8 +22,9 @@ def merge(drafts: list[Draft]) -> tuple[list[Draft], list[Flag]]:
     home: dict[int, Draft] = {}
     for draft in drafts:
         if draft.antecedent is not None and id(draft.antecedent) in home and draft.temporal == "current":
-            home[id(draft)] = home[id(draft.antecedent)]
-            home[id(draft)].adopt_kind(draft)
+            known = home[id(draft)] = home[id(draft.antecedent)]
+            known.adopt_kind(draft)
+            known.mentions.append(draft.span)
             continue
         home[id(draft)] = draft
         if draft.temporal == "prior" or draft.existence == "absent":
@@ -49,9 +50,13 @@ def merge(drafts: list[Draft]) -> tuple[list[Draft], list[Flag]]:
                 continue
             flags.append(_flag(conflict, draft))
             _widen(conflict, draft)
+            conflict.rules = (*conflict.rules, "conflict")
             same = conflict
         _absorb(same, draft)
         home[id(draft)] = same
+    for draft in kept:
+        if draft.group is not None:
+            draft.group = home.get(id(draft.group))
     return kept, flags
 
 
@@ -180,6 +185,8 @@ def _widen(old: Draft, new: Draft) -> None:
 
 def _absorb(old: Draft, new: Draft) -> None:
     """Let a second mention complete the first."""
+    old.mentions += [new.span, *new.mentions]
+    old.rules = tuple(dict.fromkeys((*old.rules, "merged")))
     if old.plural == new.plural or not new.impression:
         old.adopt_kind(new)
     if new.structure != old.structure and old.structure == "adnexa":

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
-from dictamen.reports.drafts import Draft
+from dictamen.interval import Interval
+from dictamen.reports.drafts import CONFIDENCE, Draft
+from dictamen.reports.lexicon import Lexicon
 from dictamen.reports.schema import OrganState, OrganStatus, Span
 
 _FAMILIES = {"ovary": "adnexa", "rectum": "colon", "vertebra": "bone", "rib": "bone"}
 """Organs that are cleared and diseased together."""
+LIMITED = 0.7
+"""Confidence that an organ is free of lesions where the examination was limited: a convention, no measurement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ def _other(side: str) -> str:
 
 
 def organ_states(
-    clear: list[OrganStatement], removed: list[OrganStatement], drafts: list[Draft]
+    clear: list[OrganStatement], removed: list[OrganStatement], drafts: list[Draft], lexicon: Lexicon
 ) -> tuple[OrganState, ...]:
     """One state for each organ (and side) that the report speaks of, sorted by name."""
     states: dict[tuple[str, str | None], OrganState] = {}
@@ -68,8 +72,8 @@ def organ_states(
             d for d in drafts if d.structure == structure and d.temporal == "current" and d.existence != "absent"
         ]
         if lesions:
-            status: OrganStatus = "lesions_complete" if all(map(_is_complete, lesions)) else "lesions_incomplete"
-            states[(structure, None)] = OrganState(structure=structure, status=status, span=lesions[0].span)
+            sided = bool(lexicon.attribute("organ", structure, "sided", False))
+            states[(structure, None)] = _diseased(structure, lesions, sided=sided)
     return tuple(states[key] for key in sorted(states, key=lambda key: (key[0], key[1] or "")))
 
 
@@ -78,9 +82,30 @@ def _state(statement: OrganStatement, status: OrganStatus) -> OrganState:
         structure=statement.structure,
         side=statement.side,
         status=status,
+        count=Interval.exact(0) if status == "lesion_free" else None,
         limited=statement.limited,
+        confidence=LIMITED if statement.limited else CONFIDENCE["sentence"],
         span=statement.span,
     )
+
+
+def _diseased(structure: str, lesions: list[Draft], *, sided: bool) -> OrganState:
+    own = [draft for draft in lesions if draft.group is None]
+    largest = max((draft.diameters_mm[0] for draft in lesions if draft.diameters_mm), default=None)
+    return OrganState(
+        structure=structure,
+        status="lesions_complete" if all(map(_is_complete, lesions)) else "lesions_incomplete",
+        count=sum((_counted(draft) for draft in own), Interval.exact(0)),
+        largest_mm=largest,
+        side_known=not sided or all(draft.place.side is not None for draft in lesions),
+        confidence=round(min(draft.confidence for draft in lesions), 3),
+        span=lesions[0].span,
+    )
+
+
+def _counted(draft: Draft) -> Interval:
+    """How many; a doubted lesion may be none."""
+    return Interval(0, draft.count.hi) if draft.existence == "possible" else draft.count
 
 
 def _is_complete(draft: Draft) -> bool:
@@ -88,8 +113,3 @@ def _is_complete(draft: Draft) -> bool:
     counted = draft.count.lo == draft.count.hi and not math.isinf(draft.count.hi)
     each_sized = bool(draft.diameters_mm) and draft.count.hi == 1
     return counted and each_sized and draft.existence == "present"
-
-
-def side_of(word: str) -> Literal["left", "right"] | None:
-    """ "left" or "right" for that word, else None."""
-    return cast(Literal["left", "right"], word) if word in ("left", "right") else None

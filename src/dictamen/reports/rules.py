@@ -19,7 +19,8 @@ from dictamen.reports.merge import merge
 from dictamen.reports.normality import cleared, normal_statements, removed_statements
 from dictamen.reports.organ_states import OrganStatement, clear_statements, organ_states
 from dictamen.reports.places import find_place
-from dictamen.reports.schema import Flag, ReportFindings
+from dictamen.reports.quality import noise
+from dictamen.reports.schema import Finding, Flag, ReportFindings
 from dictamen.reports.sections import find_sections
 from dictamen.reports.sentences import split_sentences
 from dictamen.reports.statement import Statement, statements
@@ -53,6 +54,8 @@ def read_report(text: str, study_id: str, *, lexicon: Lexicon | None = None) -> 
     reading = _Reading()
     if not text.strip():
         reading.flags.append(Flag(code="empty", message="The report has no text."))
+    if (damaged := noise(text)) is not None:
+        reading.flags.append(damaged)
     context = Context()
     for statement in _statements(text, words):
         _read_statement(statement, context, reading)
@@ -64,12 +67,21 @@ def read_report(text: str, study_id: str, *, lexicon: Lexicon | None = None) -> 
     removed = list({statement.key: statement for statement in reading.removed}.values())
     return ReportFindings(
         study_id=study_id,
-        findings=tuple(draft.finding(study_id) for draft in drafts),
+        findings=_findings(drafts, study_id),
         clear_structures=tuple(sorted(statement.key for statement in clear)),
         removed_structures=tuple(sorted(statement.key for statement in removed)),
-        organ_states=organ_states(clear, removed, drafts),
+        organ_states=organ_states(clear, removed, drafts, words),
         flags=(*reading.flags, *conflicts),
         lexicon_hash=words.hash,
+    )
+
+
+def _findings(drafts: list[Draft], study_id: str) -> tuple[Finding, ...]:
+    place = {id(draft): index for index, draft in enumerate(drafts)}
+    groups = [place.get(id(draft.group)) if draft.group is not None else None for draft in drafts]
+    return tuple(
+        draft.finding(study_id, group=group if group != index else None)
+        for index, (draft, group) in enumerate(zip(drafts, groups, strict=True))
     )
 
 
@@ -109,7 +121,7 @@ def _place_earlier(
         message = "A lesion with a size has no organ that the reader could find; it is left out."
         reading.flags.append(Flag(code="no_organ", message=message, span=draft.span))
         return
-    draft.structure = organ.structure
+    draft.structure, draft.rules = organ.structure, ("next_sentence",)
     draft.place = find_place(
         statement, organ.structure, statement.sentence.start, statement.sentence.end, organ.mention.start
     )

@@ -5,13 +5,14 @@ A finding never repeats report text: it refers to it by `span`, offsets into the
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from dictamen.interval import Interval
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2: rules, mentions and group of a finding; count, size, side and confidence of an organ state."""
 
 Kind = Literal["cyst", "tumour", "metastasis", "benign", "malignant", "uncertain"]
 Side = Literal["left", "right", "bilateral"]
@@ -27,6 +28,15 @@ IntervalField = Annotated[
     Interval,
     BeforeValidator(lambda value: value if isinstance(value, Interval) else Interval.from_json(value)),
     PlainSerializer(lambda interval: interval.to_json(), return_type=list),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "description": "[lo, hi], closed; null is an open end.",
+            "items": {"anyOf": [{"type": "number", "minimum": 0}, {"type": "null"}]},
+            "minItems": 2,
+            "maxItems": 2,
+        }
+    ),
 ]
 
 
@@ -46,7 +56,9 @@ class Finding(_Frozen):
 
     `structure` is the vocabulary id of the whole organ (kidney, lung, lymph_node, soft_tissue ...), `parts` are plain
     part names within it ("upper pole", "segment 6", "head", "upper lobe"). Sizes are in millimetres, largest first,
-    as dictated (a radiologist's diameters, not a mask's).
+    as dictated (a radiologist's diameters, not a mask's). `span` is where it was read, `mentions` are further places
+    that speak of it; `group` is the index, in the report's findings, of the group that it is an example of; `rules` are
+    the names of the rules that decided where it is and what was merged into it.
     """
 
     study_id: str
@@ -68,18 +80,30 @@ class Finding(_Frozen):
     slices: tuple[SliceReference, ...] = ()
     short_axis: bool = False
     span: Span
+    mentions: tuple[Span, ...] = ()
+    group: int | None = Field(default=None, ge=0)
     section: str | None = None
     reader: str = "rules"
+    rules: tuple[str, ...] = ()
     confidence: float = Field(default=1.0, ge=0, le=1)
 
 
 class OrganState(_Frozen):
-    """What the whole report says about one organ (and side): the completeness that supervision needs."""
+    """What the whole report says about one organ (and side): the completeness that supervision needs.
+
+    `lesions_complete`: each lesion is there for sure, counted and sized. `count` is how many lesions there are in all,
+    `largest_mm` the largest diameter stated, `side_known` whether each lesion of a paired organ has its side (true for
+    other organs), `limited` that the organ was not seen well. `confidence` is that of the least certain finding.
+    """
 
     structure: str
     side: Literal["left", "right"] | None = None
     status: OrganStatus
+    count: IntervalField | None = None
+    largest_mm: float | None = None
+    side_known: bool = True
     limited: bool = False
+    confidence: float = Field(default=1.0, ge=0, le=1)
     span: Span | None = None
 
 
@@ -106,3 +130,27 @@ class ReportFindings(_Frozen):
     reader: str = "rules"
     lexicon_hash: str = ""
     schema_version: int = SCHEMA_VERSION
+
+    def state(self, structure: str, side: Literal["left", "right"] | None = None) -> OrganState:
+        """The state of an organ, on one side where the report gives one; `not_mentioned` where it says nothing."""
+        for wanted in (side, None):
+            for state in self.organ_states:
+                if (state.structure, state.side) == (structure, wanted):
+                    return state
+        return OrganState(structure=structure, side=side, status="not_mentioned")
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of one line of a findings file, as in docs/findings.schema.json."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **ReportFindings.model_json_schema(mode="serialization"),
+    }
+
+
+if __name__ == "__main__":
+    import json
+    import sys
+
+    json.dump(json_schema(), sys.stdout, indent=2)
+    sys.stdout.write("\n")

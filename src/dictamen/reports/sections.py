@@ -108,8 +108,8 @@ def _classify(text: str, match: re.Match[str], lexicon: Lexicon) -> tuple[Role, 
     if not has_colon and not (name.isupper() or _alone(text, match)):
         return None
     tokens = tokenize(name)
-    length, terms = lexicon.longest(tokens, 0) if tokens.words else (0, ())
-    roles = {term.value for term in terms if term.category == "heading"}
+    length, terms = lexicon.headings.longest(tokens, 0) if tokens.words and lexicon.headings else (0, ())
+    roles = {term.value for term in terms} if tokens.words and length >= lexicon.longest(tokens, 0)[0] else set()
     if not has_colon and length != len(tokens.words) and not ("findings" in roles and name.isupper()):
         return None
     if "skip" in roles:

@@ -28,7 +28,7 @@ _OPEN_END = re.compile(
     r"(?:,|\b(?:the|of|in|and|with|a|an|to|for|at|is|are|on|or|from|by|without|no|along|within|right|left|than|as))\s{0,3}$",
     re.IGNORECASE,
 )
-_CAPITAL_START = re.compile(r"(?<=[a-z0-9)?]) (?=[A-Z][a-z]{2,})")
+_CAPITAL_START = re.compile(r"(?<=[a-z0-9)?]) (?=[A-Z][a-z]{2,}|No )")
 MAX_SENTENCE = 2000
 """Characters; real sentences are shorter by far, and a sentence costs the square of its length."""
 _RUN_ON = 3

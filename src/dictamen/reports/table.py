@@ -20,7 +20,9 @@ SUFFIXES = (".jsonl", ".parquet")
 _REPORT_LISTS = ("clear_structures", "removed_structures")
 _REPORT_JSON = ("organ_states", "flags")
 _REPORT_PLAIN = ("study_id", "reader", "lexicon_hash", "schema_version")
-_FINDING_JSON = ("slices",)
+_FINDING_JSON = ("slices", "mentions")
+_SINCE_VERSION_2 = ("mentions", "group", "rules")
+"""Columns that older files don't have."""
 _INTERVALS = ("count", "size_range_mm")
 
 
@@ -114,7 +116,7 @@ def read_parquet(path: Path) -> Iterator[ReportFindings]:
         frame = pl.read_parquet(path)
     except pl.exceptions.PolarsError as error:
         raise InputError("The parquet file can't be read.", where=path, got=type(error).__name__) from None
-    missing = [name for name in _schema() if name not in frame.columns]
+    missing = [name for name in _schema() if name not in frame.columns and name not in _SINCE_VERSION_2]
     if missing:
         raise InputError("The parquet file holds no findings.", where=path, got=f"no columns {', '.join(missing[:5])}")
     for group in frame.partition_by("study_id", maintain_order=True):
@@ -154,7 +156,7 @@ def _nested(row: dict[str, Any]) -> dict[str, Any]:
         low, high = row[f"{name}_lo"], row[f"{name}_hi"]
         finding[name] = [low, high] if low is not None else None
     for name in _FINDING_JSON:
-        finding[name] = json.loads(row[name])
+        finding[name] = json.loads(row[name]) if row.get(name) else []
     finding["span"] = (row["span_start"], row["span_end"])
     return finding
 
@@ -169,6 +171,7 @@ def _schema() -> dict[str, Any]:
         "size_range_mm_lo": number, "size_range_mm_hi": number, "prior_diameters_mm": pl.List(number), "trend": text,
         "attenuation": text, "enhancement": text, "existence": text, "temporal": text, "slices": text,
         "short_axis": pl.Boolean, "span_start": whole, "span_end": whole, "section": text, "reader": text,
+        "mentions": text, "group": whole, "rules": pl.List(text),
         "confidence": number, "report_clear_structures": pl.List(text), "report_removed_structures": pl.List(text),
         "report_organ_states": text, "report_flags": text, "report_reader": text, "report_lexicon_hash": text,
         "report_schema_version": whole,
