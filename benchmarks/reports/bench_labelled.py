@@ -15,7 +15,7 @@ import json
 from datetime import date
 from pathlib import Path
 
-from scoring import ATTRIBUTES, LABELLED, THIRDS, Score, interval, labelled, pooled
+from scoring import ATTRIBUTES, LABELLED, THIRDS, Score, by_rule, interval, labelled, pooled
 
 from dictamen.reports.lexicon import load
 from dictamen.reports.rules import read_report
@@ -66,6 +66,8 @@ def main() -> None:
     ]
     lines += ["", "## By phenomenon", "", "Whole reports that hold it.", "", *head]
     lines += [row(name, score.figures()) for name, score in sorted(phenomena.items())]
+    lines += ["", "## By rule", "", "| rule | findings | right organ and size |", "|---|---|---|"]
+    lines += [f"| {rule} | {total} | {right} |" for rule, (right, total) in by_rule(rows, read_report).items()]
     RESULT.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
     for error in errors if show else ():

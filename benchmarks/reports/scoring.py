@@ -260,3 +260,19 @@ def interval(
     ]
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
+
+
+def by_rule(rows: Iterable[dict[str, Any]], reader: Callable[[str, str], ReportFindings]) -> dict[str, tuple[int, int]]:
+    """Rule -> (findings with the right organ and size, findings), of those that the rule took part in."""
+    right: Counter[str] = Counter()
+    total: Counter[str] = Counter()
+    for row in rows:
+        found = [
+            f for f in reader(row["text"], row["id"]).findings if f.existence != "absent" and f.temporal == "current"
+        ]
+        partner = dict(_matched(found, row["lesions"]))
+        for index, finding in enumerate(found):
+            lesion = row["lesions"][partner[index]] if index in partner else None
+            total.update(finding.rules)
+            right.update(finding.rules if lesion is not None and _size_ok(finding, lesion) else ())
+    return {rule: (right[rule], number) for rule, number in sorted(total.items())}

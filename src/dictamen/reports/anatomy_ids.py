@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from dictamen.anatomy.parts import canonical_part
 from dictamen.anatomy.vocabulary import load
@@ -52,6 +53,6 @@ def _organ(finding: Finding) -> frozenset[str]:
     vocabulary = load()
     if finding.side is None or finding.structure not in vocabulary:
         return frozenset([finding.structure])
-    wanted = ("left", "right") if finding.side == "bilateral" else (finding.side,)
+    wanted: tuple[Literal["left", "right"], ...] = ("left", "right") if finding.side == "bilateral" else (finding.side,)
     sides = [vocabulary.on_side(finding.structure, side) for side in wanted]
     return frozenset(side.id for side in sides if side is not None) or frozenset([finding.structure])

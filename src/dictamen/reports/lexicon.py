@@ -59,7 +59,8 @@ class Lexicon:
     """Compiled terms. Build with `load`; treat as read-only.
 
     Attributes:
-        headings: the terms of headings, category "headings"; apart, so that "lungs and pleura" in a sentence stays two organs.
+        headings: the terms of headings, category "headings"; apart, so that "lungs and pleura" in a sentence stays two
+            organs.
         hash: first 16 hex digits of the SHA-256 of all files read, written into every output.
     """
 
