@@ -26,6 +26,7 @@ VERBS = {
     "train": "Train a segmentation model from masks and reports.",
     "predict": "Segment volumes with a trained model.",
     "evaluate": "Measure predictions against masks or against reports alone.",
+    "review": "Score masks region by region on a web page of this machine.",
     "refine": "Repair masks from region scores.",
     "feedback": "Take feedback out of a cohort, or into it.",
     "experiment": "Train and compare arms of supervision over seeds.",
@@ -123,6 +124,8 @@ def _for_users(error: Exception) -> DictamenError:
 def _after_interruption(verb: str | None, words: Sequence[str]) -> str:
     if verb in RESUMABLE or "build" in words:
         return "What was done is kept: run the same command with --resume to go on."
+    if verb == "review":
+        return "Every answer that was given is saved."
     if verb == "phantom":
         return "The folder is incomplete: run the same command with --overwrite."
     return "Nothing was written: run the same command again."

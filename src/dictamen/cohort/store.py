@@ -73,6 +73,12 @@ class StudyArrays:
         return np.asarray(self._grid(1)["affine"], dtype=np.float64)
 
     @property
+    def native_shape(self) -> Triple:
+        """Voxels of level 0 along x, y, z."""
+        x, y, z = self._grid(0)["shape"]
+        return x, y, z
+
+    @property
     def native_affine(self) -> npt.NDArray[np.float64]:
         """4x4 of level 0."""
         return np.asarray(self._grid(0)["affine"], dtype=np.float64)
@@ -110,6 +116,12 @@ class StudyArrays:
         if not self.has(kind):
             return np.zeros(shape, dtype=np.uint8)
         return arrays.read_region(self._store(kind, level), (0, 0, 0), shape)
+
+    def window(self, kind: Kind, lo: Sequence[int], hi: Sequence[int], level: Literal[0, 1] = 0) -> npt.NDArray[Any]:
+        """Voxels [lo, hi) of a level, both inside the array; for viewers, which want a slice of a large volume."""
+        if not self.has(kind):
+            return np.zeros([b - a for a, b in zip(lo, hi, strict=True)], dtype=np.uint8)
+        return arrays.read_region(self._store(kind, level), lo, hi)
 
     def patch(self, kind: Kind, start: Sequence[int], size: Sequence[int]) -> npt.NDArray[Any]:
         """Voxels [start, start + size) at training level; what lies outside is -1024 (image) or 0 (label maps).
