@@ -159,7 +159,11 @@ def enhanced(scan: Scan, order: Sequence[int] | None = None) -> Dataset:
     for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept"):
         delattr(one, name)
     shared = Dataset()
-    shared.update(functional_group("PlaneOrientationSequence", ImageOrientationPatient=list(scan.orientation)))
+    shared.update(
+        functional_group(
+            "PlaneOrientationSequence", ImageOrientationPatient=[round(float(value), 6) for value in scan.orientation]
+        )
+    )
     shared.update(
         functional_group("PixelMeasuresSequence", PixelSpacing=list(scan.pixel_mm), SliceThickness=scan.slice_mm)
     )

@@ -4,17 +4,23 @@ import json
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from small_models import CARD, LESION_HU, ORGAN_HU, Bright
+import torch
+from pydicom import dcmread
+from small_models import CARD, LESION_HU, ORGAN_HU, Bright, random_network, write_image
 from synthetic_dicom import ACCESSION, BIRTH_DATE, PATIENT_ID, PATIENT_NAME, Scan, uid
 
+from dictamen.imaging.dicom.segmentation import read_segmentation
 from dictamen.imaging.dicom.volume import read_dicom
 from dictamen.imaging.nifti import read_label_map
+from dictamen.imaging.volume import Volume
 from dictamen.inference.inputs import find_inputs
-from dictamen.inference.predict import predict
+from dictamen.inference.predict import Products, predict
 from dictamen.inference.study import Settings, segment
+from dictamen.models.package import save_model
 
 
 @pytest.fixture
@@ -77,14 +83,13 @@ def test_studies_in_one_flat_folder_and_in_archives(tmp_path: Path) -> None:
 
 def test_prediction_of_an_archive(run: Path, archive: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result = predict(run, archive, out, device="cpu", series="largest", preview=True)
+    result = predict(run, archive, out, device="cpu", series="largest", products=Products(preview=True))
     assert not result.failed
     image = read_dicom(archive / "patient1" / "before")
     labels = read_label_map(out / "before.nii.gz")
     assert labels.shape == image.shape
     assert np.allclose(labels.affine, image.affine, atol=1e-5)
-    lines = [json.loads(line) for line in (out / "studies.jsonl").read_text().splitlines()]
-    assert {line["source"]["modality"] for line in lines} == {"CT"}
+    assert {line["source"]["modality"] for line in _lines(out)} == {"CT"}
     secrets = (*PATIENT_NAME.split("^"), PATIENT_ID, BIRTH_DATE, ACCESSION, "Mancha", uid("study", "1"))
     for path in (path for path in out.rglob("*") if path.is_file()):
         text = path.name.encode() + path.read_bytes()
@@ -108,8 +113,6 @@ def test_a_tilted_gantry_does_not_move_the_findings(degrees: float) -> None:
     distance = np.linalg.norm(place - centre, axis=-1)
     values = np.where(distance < 20, ORGAN_HU, -200.0)
     values[distance < 8] = LESION_HU
-    from dictamen.imaging.volume import Volume
-
     volume = Volume(values.astype(np.int16)[None], scan.affine)
     found = segment(Bright(), CARD, volume, Settings(device="cpu", precision="32-true"))
     (lesion,) = found.lesions
@@ -117,3 +120,55 @@ def test_a_tilted_gantry_does_not_move_the_findings(degrees: float) -> None:
     assert lesion.volume_mm3 == pytest.approx(4 / 3 * np.pi * 8**3, rel=0.1)
     assert lesion.diameter_mm_3 == pytest.approx(16, abs=2.5)
     assert np.array_equal(found.labels.affine, volume.affine)
+
+
+def test_dicom_goes_in_and_out(run: Path, archive: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_image(archive / "nifti.nii.gz")
+    result = predict(run, archive, out, device="cpu", series="largest", products=Products(dicom=True))
+    assert [failure.study_id for failure in result.failed] == ["nifti"]
+    assert "DICOM can be written of DICOM only" in result.failed[0].error["what"]
+    image = read_dicom(archive / "patient1" / "before")
+    labels = read_label_map(out / "before.nii.gz").array[0]
+    back, names = read_segmentation(out / "dicom" / "before" / "segmentation.dcm", image)
+    organs = [number for number, name in names.items() if name == "kidney"]
+    tumours = [number for number, name in names.items() if name.startswith("kidney_tumour ")]
+    assert np.array_equal(np.isin(back.array[0], organs), labels == 2)
+    assert np.array_equal(np.isin(back.array[0], tumours), labels == 1)
+    lesions = next(line for line in _lines(out) if line["study_id"] == "before")["lesions"]
+    assert len(tumours) == len(lesions) > 0
+    sizes = [(back.array[0] == number).sum() * np.prod(image.spacing_mm) for number in tumours]
+    assert np.allclose(sizes, [lesion["volume_mm3"] for lesion in lesions], atol=0.01)
+    report = dcmread(out / "dicom" / "before" / "report.dcm")
+    assert report.PatientID == PATIENT_ID
+    assert "Long Axis" in str(report)
+    predict(run, archive, out, device="cpu", overwrite=True)
+    assert not list((out / "dicom").rglob("*.dcm"))
+
+
+def test_deidentified_out(run: Path, archive: Path, tmp_path: Path) -> None:
+    products = Products(dicom=True, deidentify=True)
+    predict(run, archive, tmp_path / "out", device="cpu", series="largest", products=products)
+    files = sorted((tmp_path / "out" / "dicom").rglob("*.dcm"))
+    assert len(files) == 6
+    secrets = (*PATIENT_NAME.split("^"), PATIENT_ID, BIRTH_DATE, ACCESSION, "Mancha", uid("study", "1"))
+    for path in files:
+        assert not [secret for secret in secrets if secret.encode() in path.read_bytes()]
+
+
+def test_nothing_found_gives_a_report_that_says_so(archive: Path, tmp_path: Path) -> None:
+    network = random_network()
+    torch.nn.init.constant_(network.head.bias, -50.0)
+    save_model(tmp_path / "run" / "model", network, CARD)
+    result = predict(
+        tmp_path / "run", archive / "patient1", tmp_path / "out", device="cpu", products=Products(dicom=True)
+    )
+    assert not result.failed
+    folder = tmp_path / "out" / "dicom" / "before"
+    assert sorted(path.name for path in folder.iterdir()) == ["report.dcm"]
+    report = str(dcmread(folder / "report.dcm"))
+    assert "Long Axis" not in report and "Not detected" in report
+
+
+def _lines(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "studies.jsonl").read_text().splitlines()]

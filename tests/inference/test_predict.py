@@ -15,7 +15,7 @@ from dictamen.imaging.nifti import read_header, read_label_map
 from dictamen.inference import predict as module
 from dictamen.inference.inputs import InputStudy
 from dictamen.inference.lesions import Lesion
-from dictamen.inference.predict import PredictResult, predict
+from dictamen.inference.predict import PredictResult, Products, predict
 from dictamen.inference.preview import TILE
 from dictamen.inference.study import Settings
 from dictamen.models.card import RESEARCH_USE
@@ -167,7 +167,7 @@ def test_the_output_never_replaces_the_input(run: Path, images: Path) -> None:
 
 def test_the_worker_and_its_failures_can_be_sent_to_other_processes(run: Path, images: Path, tmp_path: Path) -> None:
     """Without starting processes, which takes longer than all other tests: what is sent is what counts."""
-    job = module._Job(run / "model", tmp_path / "out", Settings(device="cpu"), False, False, False)
+    job = module._Job(run / "model", tmp_path / "out", Settings(device="cpu"), Products(), False, "abc")
     worker, good, bad = pickle.loads(
         pickle.dumps(
             (
@@ -193,7 +193,7 @@ def test_previews_and_probabilities(run: Path, images: Path, tmp_path: Path) -> 
     from matplotlib.image import imread
 
     out = tmp_path / "out"
-    run_on(run, images / "a.nii.gz", out, preview=True, save_probabilities=True)
+    run_on(run, images / "a.nii.gz", out, products=Products(preview=True, probabilities=True))
     picture = imread(out / "previews" / "a.png")
     assert picture.shape[1] == 3 * TILE
     assert picture.shape[0] in (TILE, 2 * TILE, 3 * TILE)

@@ -39,6 +39,15 @@ def predict(
     save_probabilities: Annotated[
         bool, typer.Option("--save-probabilities", help="Also write a probability map a label.")
     ] = False,
+    dicom: Annotated[
+        bool, typer.Option("--dicom", help="Also write a DICOM SEG and SR, of studies that came as DICOM.")
+    ] = False,
+    labelmap: Annotated[
+        bool, typer.Option("--labelmap", help="The SEG as a label map: smaller, but few viewers read it yet.")
+    ] = False,
+    deidentify: Annotated[
+        bool, typer.Option("--deidentify", help="Nothing of the patient in SEG and SR (PS3.15 basic profile).")
+    ] = False,
     mirror: Annotated[bool, typer.Option("--mirror", help="Average over mirror images: 4x slower.")] = False,
     trust_code: Annotated[
         bool, typer.Option("--trust-code", help="Run the network code that a `custom` model names.")
@@ -49,10 +58,13 @@ def predict(
 ) -> None:
     """Write OUT/<study_id>.nii.gz on each input's own grid, labels.json, lesions.csv, studies.jsonl."""
     from dictamen.cli.progress import bar
-    from dictamen.errors import InputError
+    from dictamen.errors import InputError, UsageError
+    from dictamen.inference.predict import Products
     from dictamen.inference.predict import predict as run_prediction
     from dictamen.inference.study import Settings
 
+    if (labelmap or deidentify) and not dicom:
+        raise UsageError("--labelmap and --deidentify are about DICOM out.", next_step="add --dicom")
     with bar("predicting") as progress:
         result = run_prediction(
             run,
@@ -61,8 +73,13 @@ def predict(
             resume=resume,
             overwrite=overwrite,
             device=device,
-            preview=preview,
-            save_probabilities=save_probabilities,
+            products=Products(
+                preview=preview,
+                probabilities=save_probabilities,
+                dicom=dicom,
+                form="labelmap" if labelmap else "binary",
+                deidentify=deidentify,
+            ),
             split=split,
             series=series,
             jobs=jobs,

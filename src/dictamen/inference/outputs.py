@@ -18,6 +18,7 @@ from typing import Any
 
 from dictamen.errors import DictamenError, InputError, UsageError, resource_errors
 from dictamen.files import write_json, write_text
+from dictamen.inference.dicom_out import DICOM, REPORT, SEGMENTATION
 from dictamen.inference.lesions import Lesion
 from dictamen.inference.study import Settings
 from dictamen.models.card import RESEARCH_USE
@@ -59,7 +60,7 @@ class OutputFolder:
         self.path = path
         self.labels = labels
         self.record = {
-            "model": {"weights_sha256": _sha256(model / WEIGHTS), "card_sha256": _sha256(model / CARD)},
+            "model": {"weights_sha256": file_sha256(model / WEIGHTS), "card_sha256": file_sha256(model / CARD)},
             "settings": {name: value for name, value in vars(settings).items() if name not in NOT_THE_RESULT},
             "versions": {"dictamen": version("dictamen")},
             "intended_use": RESEARCH_USE,
@@ -141,6 +142,8 @@ class OutputFolder:
         with resource_errors(self.path):
             for name in self._lines():
                 label_map_path(self.path, name).unlink(missing_ok=True)
+                for made in (SEGMENTATION, REPORT):
+                    (self.path / DICOM / name / made).unlink(missing_ok=True)
             for name in (STUDIES, LESIONS, FAILED, LABELS, RECORD):
                 (self.path / name).unlink(missing_ok=True)
 
@@ -159,7 +162,8 @@ def _json(value: Mapping[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(HASH_CHUNK):

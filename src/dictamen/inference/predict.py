@@ -15,12 +15,14 @@ from torch import nn
 from dictamen.cohort.store import Cohort
 from dictamen.errors import InputError, UsageError
 from dictamen.files import output_folder
+from dictamen.imaging.dicom.segmentation import Form
 from dictamen.imaging.dicom.series import ONLY
 from dictamen.imaging.nifti import write_volume
 from dictamen.imaging.read import read_image
 from dictamen.imaging.volume import Volume
+from dictamen.inference.dicom_out import DICOM, check_source, write_dicom
 from dictamen.inference.inputs import InputStudy, find_inputs
-from dictamen.inference.outputs import Failure, OutputFolder, label_map_path
+from dictamen.inference.outputs import Failure, OutputFolder, file_sha256, label_map_path
 from dictamen.inference.preview import write_preview
 from dictamen.inference.sliding import choose_device
 from dictamen.inference.study import Settings, StudyPrediction, label_values, segment
@@ -31,6 +33,8 @@ from dictamen.parallel import Progress, map_studies
 PREVIEWS, PROBABILITIES = "previews", "probabilities"
 SCORE_DECIMALS = 4
 """Probabilities come from 16-bit numbers: further digits mean nothing."""
+HASH_SHOWN = 12
+"""Digits of the weights' hash that name a model in DICOM; 48 bits tell all models of the world apart."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +61,34 @@ class PredictResult:
 
 
 @dataclass(frozen=True)
+class Products:
+    """What to write of each study besides its label map and its rows of the tables.
+
+    Attributes:
+        preview: a picture.
+        probabilities: a map a label.
+        dicom: a DICOM SEG and SR, of studies that came as DICOM.
+        form: of the SEG.
+        deidentify: nothing of the source's headers in SEG and SR but geometry.
+    """
+
+    preview: bool = False
+    probabilities: bool = False
+    dicom: bool = False
+    form: Form = "binary"
+    deidentify: bool = False
+
+
+@dataclass(frozen=True)
 class _Job:
     """What a worker needs besides the study."""
 
     model: Path
     output: Path
     settings: Settings
-    preview: bool
-    save_probabilities: bool
+    products: Products
     trust_code: bool
+    model_hash: str
 
     def load(self) -> tuple[nn.Module, ModelCard]:
         """The model, from memory where this process has it."""
@@ -80,8 +103,7 @@ def predict(
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
-    preview: bool = False,
-    save_probabilities: bool = False,
+    products: Products | None = None,
     split: str | None = None,
     series: str = ONLY,
     jobs: int = 1,
@@ -99,8 +121,8 @@ def predict(
         resume: skip studies that are done; model and settings must be those of the first call.
         overwrite: replace an earlier prediction in the folder.
         device: "auto", "cpu", "cuda", "cuda:1".
-        preview: also OUT/previews/<study_id>.png.
-        save_probabilities: also OUT/probabilities/<study_id>/<label>.nii.gz, uint8, 255 is 1.
+        products: also OUT/previews/<study_id>.png, OUT/probabilities/<study_id>/<label>.nii.gz (uint8, 255 is 1),
+            OUT/dicom/<study_id>/segmentation.dcm and report.dcm.
         split: only this split of a cohort or table.
         series: which of several DICOM series of a study: "only" (refuse several), "largest", "thinnest", "all", a
             series number or UID.
@@ -118,7 +140,9 @@ def predict(
         raise UsageError("`jobs` must be at least 1.", got=jobs)
     started = monotonic()
     settings = _with_device(settings or Settings(), device, jobs=jobs)
-    job = _Job(model_folder(Path(run)), Path(output), settings, preview, save_probabilities, trust_code)
+    model = model_folder(Path(run))
+    products = products or Products()
+    job = _Job(model, Path(output), settings, products, trust_code, file_sha256(model / WEIGHTS)[:HASH_SHOWN])
     _, card = job.load()
     studies = find_inputs(Path(input), split=split, leave_out=job.output, series=series, modality=card.modality)
     _check_apart(studies, job.output)
@@ -158,13 +182,32 @@ def _run(
 
 def _predict_one(study: InputStudy, *, job: _Job) -> dict[str, Any]:
     """Predict one study, write its files, the label map last; give its line of studies.jsonl."""
-    started = monotonic()
+    started, products = monotonic(), job.products
+    if products.dicom:
+        check_source(study)
     volume = _read(study)
     model, card = job.load()
-    found = segment(model, card, volume, job.settings, keep_probabilities=job.save_probabilities)
+    found = segment(
+        model,
+        card,
+        volume,
+        job.settings,
+        keep_probabilities=products.probabilities,
+        keep_instances=products.dicom,
+    )
+    if products.dicom:
+        write_dicom(
+            job.output / DICOM / study.study_id,
+            study,
+            found,
+            card,
+            model_hash=job.model_hash,
+            form=products.form,
+            deidentify=products.deidentify,
+        )
     if found.probabilities is not None:
         _write_probabilities(job.output / PROBABILITIES / study.study_id, found.probabilities, card)
-    if job.preview:
+    if products.preview:
         write_preview(
             job.output / PREVIEWS / f"{study.study_id}.png",
             image=found.canonical_image,

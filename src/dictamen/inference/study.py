@@ -58,6 +58,8 @@ class StudyPrediction:
         scores: label -> largest probability (of lesions: near their organ), in [0, 1].
         scores_by_side: label of a paired organ -> side -> the same.
         probabilities: [L, X, Y, Z] on the grid of the input, where asked for.
+        instances: [1, X, Y, Z] on the grid of the input, where asked for: the lesion at each voxel, numbered from 1 in
+            the order of `lesions`.
     """
 
     labels: Volume
@@ -67,6 +69,7 @@ class StudyPrediction:
     scores: dict[str, float]
     scores_by_side: dict[str, dict[str, float]] = field(default_factory=dict)
     probabilities: Volume | None = None
+    instances: Volume | None = None
 
 
 def label_values(card: ModelCard) -> dict[int, str]:
@@ -75,7 +78,13 @@ def label_values(card: ModelCard) -> dict[int, str]:
 
 
 def segment(
-    model: nn.Module, card: ModelCard, volume: Volume, settings: Settings, *, keep_probabilities: bool = False
+    model: nn.Module,
+    card: ModelCard,
+    volume: Volume,
+    settings: Settings,
+    *,
+    keep_probabilities: bool = False,
+    keep_instances: bool = False,
 ) -> StudyPrediction:
     """Predict one volume.
 
@@ -104,7 +113,9 @@ def segment(
         overlap=settings.overlap,
         mirror=settings.mirror,
     )
-    return _Reader(card, settings, canonical, coarse, probabilities).read(volume, keep_probabilities=keep_probabilities)
+    return _Reader(card, settings, canonical, coarse, probabilities).read(
+        volume, keep_probabilities=keep_probabilities, keep_instances=keep_instances
+    )
 
 
 class _Reader:
@@ -115,11 +126,12 @@ class _Reader:
     ) -> None:
         self.card, self.settings = card, settings
         self.canonical, self.coarse, self.probabilities = canonical, coarse, probabilities
+        self.numbered: list[tuple[int, npt.NDArray[np.intp], npt.NDArray[np.int32]]] = []
         self.organ_channels = [c for c, label in enumerate(card.labels) if label.kind == "organ"]
         self.lesion_channels = [c for c, label in enumerate(card.labels) if label.kind == "lesion"]
         self.organs = postprocess.combine(coarse.shape, (self._layer(c, probabilities[c]) for c in self.organ_channels))
 
-    def read(self, volume: Volume, *, keep_probabilities: bool) -> StudyPrediction:
+    def read(self, volume: Volume, *, keep_probabilities: bool, keep_instances: bool) -> StudyPrediction:
         scores = {label.name: float(self.probabilities[c].max()) for c, label in enumerate(self.card.labels)}
         by_side: dict[str, dict[str, float]] = {}
         sides = {c: self._side_of(self.card.labels[c]) for c in self.lesion_channels}
@@ -143,6 +155,7 @@ class _Reader:
             scores=scores,
             scores_by_side=by_side,
             probabilities=self._all_on(volume) if keep_probabilities else None,
+            instances=self._instances(labels, volume) if keep_instances else None,
         )
 
     def _layer(self, channel: int, probability: npt.NDArray[Any]) -> tuple[int, Mask, npt.NDArray[Any]]:
@@ -186,6 +199,8 @@ class _Reader:
             probability=probability,
             least_peak=label.lesion_threshold,
         )
+        places = np.flatnonzero(labelled)
+        self.numbered.append((channel + 1, places, labelled.ravel()[places].astype(np.int32) + len(lesions)))
         lesions += table.measure(
             labelled,
             count,
@@ -198,6 +213,14 @@ class _Reader:
             side_of=side_of,
         )
         return channel + 1, labelled > 0, probability
+
+    def _instances(self, labels: npt.NDArray[np.uint16], volume: Volume) -> Volume:
+        """Lesions by number, each where its label is the one that won."""
+        instances = np.zeros(labels.size, dtype=np.int32)
+        for value, places, numbers in self.numbered:
+            won = labels.ravel()[places] == value
+            instances[places[won]] = numbers[won]
+        return back_to(Volume(instances.reshape(1, *labels.shape), self.canonical.affine, volume.study_id), volume)
 
     def _on_input_grid(self, labels: npt.NDArray[np.uint16], volume: Volume) -> Volume:
         small = labels.astype(np.uint8) if len(self.card.labels) <= np.iinfo(np.uint8).max else labels
