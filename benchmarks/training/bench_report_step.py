@@ -19,6 +19,7 @@ import torch
 from lightning_fabric import Fabric
 
 from dictamen.cohort.store import Cohort
+from dictamen.models import precision
 from dictamen.training.batches import BatchMaker
 from dictamen.training.config import resolve
 from dictamen.training.loop import Trainer
@@ -38,7 +39,7 @@ def main() -> None:
     config = resolve(None, [f"patch_size={size}", "max_mask_studies=6", "masks_only_fraction=0.5", "steps=10000"])
     cohort = Cohort.open(arguments.cohort)
     plan = make_plan(cohort, config)
-    fabric = Fabric(accelerator="cpu", devices=1, precision=config.precision)
+    fabric = Fabric(accelerator="cpu", devices=1, precision=precision.resolve(config.precision, "cpu"))
     fabric.launch()
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(fabric, cohort, plan, Path(folder), config)
@@ -52,7 +53,7 @@ def main() -> None:
             trainer.step(batches[kind][step])
             seconds[kind].append(time.perf_counter() - began)
     median = {kind: statistics.median(times[2:]) for kind, times in seconds.items()}
-    lesions = statistics.mean(len(batch.plan.lesion_order) for batch in batches["reports"])
+    lesions = statistics.mean(len(batch.plan.lesion_order) if batch.plan else 0 for batch in batches["reports"])
     rows = "".join(f"| {kind} | {value:.3f} |\n" for kind, value in median.items())
     text = (
         f"# Step with reports against step with masks only\n\n{datetime.now(UTC):%Y-%m-%d}, "
