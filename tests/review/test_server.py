@@ -181,3 +181,10 @@ def test_statistics_of_two_raters(client: TestClient) -> None:
     assert (ben["skipped"], ben["seconds"], told["regions"]) == (1, 4, 4)
     (pair,) = told["pairs"]
     assert pair["regions"] == 4 and 0.8 < pair["kappa"] < 1
+    assert anna["severity"] is None  # four double reads say too little
+    for region in (5, 6):
+        say(client, region, score=4)
+        client.post("/api/answers", json={"study": 0, "region": region, "score": 2, "direction": "over"},
+                    headers=ORIGIN | {"x-rater": "anna"})  # fmt: skip
+    anna, ben = client.get("/api/statistics").json()["raters"]
+    assert anna["severity"] > ben["severity"] and anna["noise"] > 0 and 0 < anna["direction_trust"] <= 1

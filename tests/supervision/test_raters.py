@@ -10,6 +10,7 @@ from dictamen.errors import InputError
 from dictamen.supervision.raters import (
     OrdinalModel,
     dawid_skene,
+    fit_jointly,
     fit_ordinal,
     pairs_of_raters,
     weighted_kappa,
@@ -45,6 +46,23 @@ def test_ordinal_fit_finds_bias_and_noise() -> None:
     assert list(scale.targets) == sorted(scale.targets)
     with pytest.raises(InputError, match="Gold regions"):
         fit_ordinal([], [], [])
+
+
+def test_double_reads_alone_tell_who_is_stricter() -> None:
+    rng = np.random.default_rng(4)
+    dice = rng.uniform(0.6, 1.0, 150)
+    answers = [
+        (item, rater, int(np.searchsorted(CUTS, true - bias + 0.01 * rng.logistic())) + 1)
+        for rater, bias in (("strict", 0.04), ("mild", -0.02))
+        for item, true in enumerate(dice)
+    ]
+    alone = fit_jointly(answers)
+    assert alone.bias["strict"] - alone.bias["mild"] > 0.03
+    tied = fit_jointly(answers, known=dict(enumerate(dice.tolist())))
+    assert tied.bias["strict"] - tied.bias["mild"] == pytest.approx(0.06, abs=0.015)
+    assert tied.bias["strict"] > 0.015
+    with pytest.raises(InputError, match="Gold regions"):
+        fit_jointly([])
 
 
 def test_a_few_gold_regions_stay_near_the_default_scale() -> None:

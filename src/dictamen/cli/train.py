@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from dictamen.cohort.store import Cohort
 
 
 def register(app: typer.Typer) -> None:
@@ -25,12 +28,17 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, e.g. steps=5000, losses.ball=0.5."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
+    feedback: Annotated[
+        str | None,
+        typer.Option(help="Feedback with verdicts on findings (file or URL); default: that of the cohort, if any."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older run in the folder.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Train on COHORT and write RUN: config.toml, metrics.jsonl, run.json, checkpoints/, model/."""
     from dictamen.cli.progress import bar
+    from dictamen.cohort.store import Cohort
     from dictamen.training.config import resolve
     from dictamen.training.train import train as run_training
 
@@ -43,8 +51,9 @@ def train(
         seed=seed,
         supervision=supervision.replace(" ", "").split(",") if supervision else None,
     )
+    opened = _with_verdicts(Cohort.open(cohort), feedback)
     with bar("training") as progress:
-        result = run_training(cohort, output, resolved, resume=resume, overwrite=overwrite, progress=progress)
+        result = run_training(opened, output, resolved, resume=resume, overwrite=overwrite, progress=progress)
     if as_json:
         facts = {"run": str(result.run), "steps": result.steps, "score": result.score, "thresholds": result.thresholds}
         typer.echo(json.dumps({**facts, "seconds": result.seconds, "warnings": list(result.warnings)}))
@@ -53,3 +62,21 @@ def train(
         typer.echo(f"Warning: {warning}", err=True)
     score = "no validation" if result.score is None else f"validation score {result.score:.3f}"
     typer.echo(f"{result.steps} steps in {result.seconds:.0f} s, {score}. Model: {result.run / 'model'}")
+
+
+def _with_verdicts(cohort: Cohort, feedback: str | None) -> Cohort:
+    """Findings as readers left them on the review page; as read where nobody has looked."""
+    from dictamen.review.store import FEEDBACK_SQLITE
+
+    if feedback is None and not (cohort.path / FEEDBACK_SQLITE).is_file():
+        return cohort
+    from dictamen.review.corrections import with_verdicts
+    from dictamen.review.store import open_store
+
+    store = open_store(cohort.path, feedback)
+    cohort, counts = with_verdicts(cohort, store.verdicts())
+    store.close()
+    if counts:
+        told = ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items()))
+        typer.echo(f"Findings by verdict of readers: {told}.", err=True)
+    return cohort

@@ -236,6 +236,12 @@ class Cohort:
         """What the study's report says; None where there is no report."""
         return self._findings.get(study_id)
 
+    def with_findings(self, findings: Mapping[str, ReportFindings]) -> Cohort:
+        """The same cohort with other findings of some studies; nothing on disk changes."""
+        other = Cohort(self.path, self.manifest, self.studies)
+        other._findings = {**self._findings, **findings}
+        return other
+
     def report(self, study_id: str) -> str | None:
         """The report's text; None where there is none."""
         return self._reports.get(study_id)

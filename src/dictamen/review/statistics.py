@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 
 from dictamen.supervision.feedback import PERFECT, RegionAnswer
-from dictamen.supervision.raters import dawid_skene, pairs_of_raters, weighted_kappa
+from dictamen.supervision.raters import OrdinalModel, dawid_skene, fit_jointly, pairs_of_raters, weighted_kappa
+from dictamen.supervision.score_scale import ScoreScale
 
 DIRECTIONS = ("over", "under", "mixed", "none")
+FEWEST_SHARED = 5
+"""Regions that a rater has in common with others, or with gold, from which severity and noise are shown."""
 
 
 def statistics(answers: Sequence[RegionAnswer]) -> dict[str, Any]:
@@ -26,9 +29,14 @@ def statistics(answers: Sequence[RegionAnswer]) -> dict[str, Any]:
         scores.setdefault(answer.rater, {})[answer.place] = int(answer.score or 0)
     directions = [(answer.place, answer.rater, str(answer.direction)) for answer in scored]
     trust = dawid_skene(directions, DIRECTIONS).confusion if len(scores) > 1 else {}
+    ordinal = _ordinal(scores, gold)
     return {
         "raters": [
             _rater(name, [a for a in answers if a.rater == name and not a.gold], scores.get(name, {}), gold, trust)
+            | {
+                "severity": _number(ordinal.bias[name]) if name in ordinal.bias else None,
+                "noise": _number(ordinal.noise[name]) if name in ordinal.noise else None,
+            }
             for name in sorted({answer.rater for answer in answers if not answer.gold})
         ],
         "pairs": [
@@ -38,6 +46,21 @@ def statistics(answers: Sequence[RegionAnswer]) -> dict[str, Any]:
         "regions": len({answer.place for answer in scored}),
         "gold": len(gold),
     }
+
+
+def _ordinal(scores: dict[str, dict[Any, int]], gold: dict[Any, RegionAnswer]) -> OrdinalModel:
+    """Severity and noise of each rater with enough regions that others, or gold answers, speak of too."""
+    reads = Counter(place for mine in scores.values() for place in mine)
+    shared = {
+        name: {place: score for place, score in mine.items() if reads[place] > 1 or place in gold}
+        for name, mine in scores.items()
+    }
+    shared = {name: mine for name, mine in shared.items() if len(mine) >= FEWEST_SHARED}
+    if not shared:
+        return OrdinalModel(ScoreScale().cuts, {}, {})
+    scale = ScoreScale()
+    known = {place: scale.target(int(answer.score or 0)) for place, answer in gold.items()}
+    return fit_jointly([(place, name, score) for name, mine in shared.items() for place, score in mine.items()], known)
 
 
 def _rater(

@@ -7,7 +7,7 @@ import { showStatistics } from "./statistics.js";
 import { Surface } from "./surface.js";
 
 const byId = (id) => document.getElementById(id);
-const SCORES = { 1: "wrong", 2: "poor", 3: "error", 4: "nearly", 5: "perfect" };
+const SCORES = { 1: "wrong", 2: "poor", 3: "fair", 4: "good", 5: "perfect" };
 const DIRECTIONS = { o: ["over", "too much"], u: ["under", "too little"], m: ["mixed", "both"] };
 
 const state = { studies: [], study: null, regions: [], answers: new Map(), region: null, score: null, history: [], begun: 0 };
@@ -50,9 +50,11 @@ async function open(number) {
   const study = await get(`/api/studies/${number}`);
   Object.assign(state, { study, regions: [], answers: new Map(), region: null, score: null });
   planes.open(study);
+  surface.clear();
   report.open(study);
   showStudies();
   showRegions();
+  byId("region-name").textContent = "Cutting the mask …";
   const told = await get(`/api/studies/${number}/regions`);
   if (state.study !== study) return;
   state.regions = told.regions;

@@ -176,7 +176,9 @@ export class Planes {
     context.moveTo(x, at.top); context.lineTo(x, at.top + at.height);
     context.moveTo(at.left, y); context.lineTo(at.left + at.width, y);
     context.stroke();
-    context.fillStyle = "#8d97a3";
+    context.fillStyle = "#b9c2cc";
+    context.shadowColor = "#000";  // letters stay readable on bone
+    context.shadowBlur = 4 * ratio;
     context.font = `${12 * ratio}px system-ui`;
     const [left, right, top, bottom] = plane.letters, pad = 6 * ratio;
     context.textBaseline = "middle";
@@ -184,5 +186,6 @@ export class Planes {
     context.textAlign = "right"; context.fillText(right, canvas.width - pad, canvas.height / 2);
     context.textAlign = "center"; context.textBaseline = "top"; context.fillText(top, canvas.width / 2, pad);
     context.textBaseline = "bottom"; context.fillText(bottom, canvas.width / 2, canvas.height - pad);
+    context.shadowBlur = 0;
   }
 }

@@ -25,11 +25,18 @@ export class Surface {
     this.draw();
   }
 
-  async open(number, gap) {
+  // Nothing of the study before may stay beside the next one.
+  clear() {
     this.points = null;
-    this.gap = gap;  // distance of neighbouring points, mm
+    this.opened = (this.opened || 0) + 1;
     this.draw();
+  }
+
+  async open(number, gap) {
+    const opened = this.opened;
     const buffer = await bytes(`/api/studies/${number}/surface`), count = new Uint32Array(buffer, 0, 1)[0];
+    if (this.opened !== opened) return;  // another study has been opened meanwhile
+    this.gap = gap;  // distance of neighbouring points, mm
     this.points = new Float32Array(buffer, 4, 3 * count);
     this.regions = new Uint8Array(buffer, 4 + 12 * count, count);
     this.draw();
