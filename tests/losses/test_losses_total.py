@@ -66,6 +66,16 @@ def test_terms_and_their_sum() -> None:
         assert terms["total"].item() == pytest.approx((0.9 * terms["overlap"] + 0.2 * report).item(), rel=1e-6)
 
 
+def test_volumes_and_ball_targets_reach_both_heads() -> None:
+    s, logits, auxiliary = two_organs(), hints(), noise(1)
+    alone, other, both = (
+        report_losses(final, head, s.state, s, LossWeights(), teacher_logits=logits)
+        for final, head in ((logits, None), (auxiliary, None), (logits, auxiliary))
+    )
+    for name in ("volume", "overlap"):
+        assert both[name].item() == pytest.approx((alone[name] + other[name]).item() / 2, rel=1e-6)
+
+
 def test_ball_targets_join_the_masks() -> None:
     """Written voxel by voxel: positive where the targets are, negative around them, and the rest as it was."""
     s, logits = two_organs(), hints()

@@ -5,7 +5,7 @@ Every preset is a MONAI backbone that ends in features at full resolution; the h
     features = LeakyReLU(InstanceNorm(backbone(x)))          [B, F, X, Y, Z]
     logits, auxiliary = Conv 1x1x1 (features), Conv 1x1x1 (features)
 
-so the auxiliary head, on which the volume loss acts, needs no hook into a particular architecture, and a user's own
+so the auxiliary head needs no hook into a particular architecture, and a user's own
 backbone gets it too. MONAI is imported when a network is built, not before (4 s).
 """
 

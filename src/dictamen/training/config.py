@@ -30,7 +30,7 @@ class LossSettings(_Section):
     """Weights of the terms; those of reports are relative to the masks' Dice + cross-entropy of 1."""
 
     reports: float = Field(default=1.0, ge=0)
-    volume: float = Field(default=0.05, ge=0)  # of a stage 2 as published
+    volume: float = Field(default=0.4, ge=0)  # without it on the final head, lesions stay too small
     ball: float = Field(default=1.0, ge=0)  # a voxel of a reported lesion weighs as much as one that a reader drew
     absence: float = Field(default=0.01, ge=0)  # absent regions are ordinary negatives of the masked Dice + BCE already
     volume_mode: Literal["interval", "published"] = "interval"
@@ -82,7 +82,7 @@ class TrainConfig(_Section):
     decay_power: float = Field(default=0.9, ge=0)
     gradient_clip: float = Field(default=1.0, gt=0)
     ema_decay: float = Field(default=0.99, ge=0, lt=1)
-    auxiliary_head: bool = True  # the volume loss acts there, so that it can't blur the final head
+    auxiliary_head: bool = True  # a second head on the same features; the published volume loss acts on it alone
     losses: LossSettings = LossSettings()
     augmentation: Augmentation = Augmentation()
     window: IntensityWindow = IntensityWindow()
