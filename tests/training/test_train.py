@@ -45,7 +45,7 @@ def test_a_run_leaves_a_model_its_settings_and_what_was_used(
     assert facts["studies"]["reports"]["count"] == 5
     assert not any(study in json.dumps(facts) for study in cohort.ids())
     used = lines(tmp_path / "run", "supervision")
-    assert sum(line["patches"] for line in used) == 4  # type: ignore[misc]
+    assert sum(line["patches"] for line in used) == 6  # type: ignore[misc]
     assert len(lines(tmp_path / "run", "train")) == 6
 
 

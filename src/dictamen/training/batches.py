@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from math import floor
 
 import numpy as np
 import torch
@@ -56,29 +57,44 @@ class BatchMaker:
         self.supervisor = supervisor
         self.config = config
         self.augment = Augmenter(config.augmentation)
-        both = {"masks": config.masks_per_batch, "reports": config.reports_per_batch}
-        size = config.masks_per_batch + config.reports_per_batch
-        later = _filled({name: count for name, count in both.items() if getattr(plan, name)}, size)
-        self.counts = ({"masks": size} if plan.masks else later, later)
-        self.draws = {name: _Draw(name, getattr(plan, name), plan.positive, config) for name in later | self.counts[0]}
+        self.draws = {
+            name: _Draw(name, getattr(plan, name), plan.positive, config)
+            for name in ("masks", "reports")
+            if getattr(plan, name)
+        }
         self.regions = lru_cache(maxsize=REGIONS_KEPT)(self._regions)
 
     def batch(self, step: int) -> Batch:
         """The batch of `step`: the same for the same seed, whatever was computed before."""
-        counts = self.counts[int(step >= self.config.first_report_step)]
+        drawn = self._drawn(step)
         images, patches, ledger = [], [], Ledger()
-        for slot, group in enumerate(name for name, count in counts.items() for _ in range(count)):
+        for slot, (group, position) in enumerate(drawn):
             rng = np.random.default_rng((self.config.seed, step, slot))
-            study_id = self.draws[group].study(step * counts[group] + slot, rng)
+            study_id = self.draws[group].study(position, rng)
             voxels, known = (
                 self._mask_patch(study_id, rng) if group == "masks" else self._report_patch(study_id, rng, ledger)
             )
             image, patch = self._augmented(voxels, known, rng)
             images.append(image)
             patches.append(patch)
-        everything, first = collate(patches), counts.get("masks", 0)
+        everything, first = collate(patches), sum(group == "masks" for group, _ in drawn)
         reports = everything.narrow(first, len(self.plan.targets)) if first < len(patches) else None
         return Batch(torch.stack(images), everything.state, reports, plan_of(reports) if reports else None, ledger)
+
+    def _drawn(self, step: int) -> list[tuple[str, int]]:
+        """Group and position in its endless list of each patch of a step, masks first."""
+        size = self.config.batch_size
+        masks = self.config.masks_per_batch if "reports" in self.draws else size
+        if "masks" not in self.draws:
+            masks = 0
+        elif step < self.config.first_report_step:
+            masks = size
+        begin, end = floor(step * masks), floor((step + 1) * masks)
+        first = step * size - begin
+        return [
+            *(("masks", position) for position in range(begin, end)),
+            *(("reports", position) for position in range(first, first + size - (end - begin))),
+        ]
 
     def _mask_patch(self, study_id: str, rng: np.random.Generator) -> tuple[np.ndarray, StudyPatch]:
         study, size = self.cohort.study(study_id), self.config.patch_size
@@ -155,12 +171,6 @@ class _Draw:
         """The study at a position of the endless shuffled list of its half."""
         sampler = self.samplers[0 if rng.random() < self.share else -1]
         return sampler.batch(position)[0][1]
-
-
-def _filled(counts: dict[str, int], size: int) -> dict[str, int]:
-    """The counts, scaled up to `size` where a group is missing, so that every arm sees batches of one size."""
-    missing = size - sum(counts.values())
-    return {name: count + (missing if index == 0 else 0) for index, (name, count) in enumerate(counts.items())}
 
 
 def stream(maker: BatchMaker, *, start: int, stop: int, threads: int) -> Iterator[Batch]:

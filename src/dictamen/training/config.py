@@ -18,6 +18,7 @@ from dictamen.models.precision import Precision
 
 Supervision = Literal["masks", "reports"]
 PatchSide = Annotated[int, Field(ge=8)]  # voxels; the presets halve the grid up to five times, and pad below that
+ROUNDING = 1e-6
 UNKNOWN_KEY = "extra_forbidden"
 """pydantic's word for it."""
 
@@ -63,8 +64,10 @@ class TrainConfig(_Section):
     steps: int = Field(default=2000, ge=1)
     masks_only_fraction: float = Field(default=0.2, ge=0, lt=1)  # stage 1: first the masks, then masks and reports
     patch_size: tuple[PatchSide, PatchSide, PatchSide] = (64, 64, 64)
-    masks_per_batch: int = Field(default=1, ge=0)
-    reports_per_batch: int = Field(default=1, ge=0)
+    # patches of each kind, on average over the steps (0.5: one in every other batch), a whole number together. A few
+    # masks that fill half of every batch are learned by heart
+    masks_per_batch: float = Field(default=0.5, ge=0)
+    reports_per_batch: float = Field(default=1.5, ge=0)
     # how far a reported region reaches beyond its organ mask; None: as far as lesions do in the studies that have both
     # masks, 10 where there are too few
     organ_dilation_mm: float | None = Field(default=None, ge=0)
@@ -102,9 +105,17 @@ class TrainConfig(_Section):
     def _consistent(self) -> TrainConfig:
         if not self.supervision:
             raise ValueError("`supervision` must name at least one of masks, reports")
-        if self.masks_per_batch + self.reports_per_batch == 0:
-            raise ValueError("`masks_per_batch` + `reports_per_batch` must be at least 1")
+        size = self.masks_per_batch + self.reports_per_batch
+        if self.batch_size == 0 or abs(size - self.batch_size) > ROUNDING:
+            raise ValueError(
+                f"`masks_per_batch` + `reports_per_batch` must be a whole number of at least 1, not {size:g}"
+            )
         return self
+
+    @property
+    def batch_size(self) -> int:
+        """Patches of one step."""
+        return round(self.masks_per_batch + self.reports_per_batch)
 
     @property
     def first_report_step(self) -> int:
