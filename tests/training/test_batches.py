@@ -27,8 +27,14 @@ def reports_in(batch: Batch) -> int:
 
 @pytest.mark.parametrize(
     ("masks", "reports", "expected"),
-    [(1, 1, [1, 1, 1, 1]), (0.5, 1.5, [2, 1, 2, 1]), (0, 2, [2, 2, 2, 2]), (2, 0, [0, 0, 0, 0]), (0.25, 0.75, [1, 1, 1, 0])],
-)  # fmt: skip
+    [
+        (1, 1, [1, 1, 1, 1]),
+        (0.5, 1.5, [2, 1, 2, 1]),
+        (0, 2, [2, 2, 2, 2]),
+        (2, 0, [0, 0, 0, 0]),
+        (0.25, 0.75, [1, 1, 1, 0]),
+    ],
+)
 def test_patches_of_each_kind_are_counted_on_average(
     cohort: Cohort, config: TrainConfig, masks: float, reports: float, expected: list[int]
 ) -> None:
