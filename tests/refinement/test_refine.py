@@ -8,6 +8,7 @@ import pytest
 from small_cases import SCHEME, ball
 from typer.testing import CliRunner
 
+from dictamen.anatomy.region_scheme import RegionScheme
 from dictamen.cli.main import application
 from dictamen.cohort.store import Cohort
 from dictamen.errors import InputError, UsageError
@@ -63,6 +64,22 @@ def test_refine_repairs_a_study_that_nobody_scored(spleens: Cohort, tmp_path: Pa
     assert again.mask("d", "spleen").sha256 == lines[3]["sha256"] != lines[3]["parent_sha256"]  # type: ignore[union-attr]
     applied = refine(spleens, tmp_path / "second", refiner=tmp_path / "run", masks=tmp_path / "run" / "refined")
     assert applied.refined == 4 and applied.answered == 0
+
+
+def test_answers_of_several_schemes_train_together(spleens: Cohort, tmp_path: Path) -> None:
+    answers = said(spleens, ("a", "b"))
+    seen = MaskSource(spleens).mask("c", "spleen")
+    assert seen is not None
+    whole = answers[0].model_copy(
+        update={
+            "record_id": "w", "study_id": "c", "mask_sha256": seen.sha256, "scheme": RegionScheme("slab", 1).to_text(),
+            "score": 3, "direction": "over", "origin": "report",
+        }
+    )  # fmt: skip
+    beside = whole.model_copy(update={"record_id": "x", "study_id": "a", "mask_sha256": answers[0].mask_sha256})
+    result = refine(spleens, tmp_path, [*answers, whole, beside], config=RefineConfig(steps=2))
+    assert (result.answered, result.trained_studies) == (9, 3)  # a person has seen `a`: its report is not asked
+    assert RegionScheme.from_text(json.loads((tmp_path / "refiner.json").read_text())["scheme"]) == SCHEME
 
 
 def test_resume_keeps_the_refiner_and_what_is_done(spleens: Cohort, tmp_path: Path) -> None:

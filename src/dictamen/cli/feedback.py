@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Take feedback out of a cohort, or into it.", no_args_is_help=True)
     group.command("export")(export)
     group.command("import")(import_)
+    group.command("infer")(infer)
     app.add_typer(group, name="feedback")
 
 
@@ -51,3 +52,55 @@ def import_(
     records = read_jsonl(lines, source)
     new = open_store(cohort, feedback).add(records)
     typer.echo(f"{new} records added, {len(records) - new} were known already")
+
+
+def infer(
+    cohort: Cohort,
+    label: Annotated[str, typer.Option(help="Structure whose masks are judged.")],
+    masks: Annotated[
+        Path | None, typer.Option(help="Folder of masks (<study_id>.nii.gz, labels.json); default: the cohort's own.")
+    ] = None,
+    remarks: Annotated[
+        Path | None, typer.Option(help='CSV with columns study_id, remark: "misses the upper pole", "leaks into ..."')
+    ] = None,
+    compare: Annotated[Path | None, typer.Option(help="Folder of another tool's masks.")] = None,
+    scheme: Annotated[str, typer.Option(help="Regions for --compare.")] = "surface_patch",
+    regions: Annotated[int, typer.Option(min=1, max=127, help="Number of them.")] = 6,
+    feedback: Database = None,
+) -> None:
+    """Add answers that nobody has to give: reports (removed organs, stated lengths), remarks, another tool's masks."""
+    from dictamen.anatomy.region_scheme import RegionScheme
+    from dictamen.cohort.store import Cohort as OpenCohort
+    from dictamen.review.inferred import from_comparison, from_remarks, from_reports
+    from dictamen.review.masks import MaskSource
+    from dictamen.review.store import open_store
+
+    opened = OpenCohort.open(cohort)
+    source = MaskSource(opened, masks)
+    answers = {"reports": from_reports(opened, source, label)}
+    if remarks is not None:
+        answers["remarks"] = from_remarks(source, label, _remarks(remarks))
+    if compare is not None:
+        cut = RegionScheme(scheme, regions)  # type: ignore[arg-type]  # checked there
+        answers["comparison"] = from_comparison(source, MaskSource(opened, compare), label, cut)
+    new = open_store(cohort, feedback).add([one for found in answers.values() for one in found])
+    told = ", ".join(f"{len(found)} from {origin}" for origin, found in answers.items())
+    typer.echo(f"{new} records added ({told}).")
+
+
+def _remarks(path: Path) -> dict[str, list[str]]:
+    import csv
+
+    from dictamen.errors import InputError
+
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError("The remarks can't be read.", where=path, got=type(error).__name__) from error
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if not row.get("study_id") or row.get("remark") is None:
+            raise InputError("A row of the remarks is not complete.", where=path, expected="columns study_id, remark")
+        found.setdefault(row["study_id"], []).append(row["remark"])
+    return found

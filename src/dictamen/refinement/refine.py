@@ -30,7 +30,7 @@ from dictamen.refinement.outputs import RefinerCard
 from dictamen.refinement.study import back_to_source, study_case
 from dictamen.refinement.train import train_refiner
 from dictamen.review.masks import MaskSource, only_label
-from dictamen.supervision.feedback import RegionAnswer, current_answers
+from dictamen.supervision.feedback import RegionAnswer, current_answers, most_trusted
 from dictamen.supervision.score_scale import ScoreScale
 
 logger = logging.getLogger(__name__)
@@ -142,22 +142,26 @@ def _train(
     progress: Progress | None,
 ) -> tuple[Refiner, RefinerCard, dict[str, int]]:
     config, scale = config or RefineConfig(), scale or ScoreScale()
-    mine = [answer for answer in answers if answer.label == label]
+    mine = most_trusted(answer for answer in answers if answer.label == label)
     scheme = _scheme(mine, label)
     cases: list[RefineCase] = []
-    for study_id in dict.fromkeys(answer.study_id for answer in mine):
+    for study_id, text in dict.fromkeys((answer.study_id, answer.scheme) for answer in mine):
         if study_id not in set(source.studies()):
             logger.warning("Answers on %s are left out: there is no mask of it here.", study_id)
             continue
+        cut = RegionScheme.from_text(text)
         cases.append(
             study_case(
-                cohort, source, study_id=study_id, label=label, scheme=scheme, config=config, answers=mine, scale=scale
+                cohort, source, study_id=study_id, label=label, scheme=cut, config=config, answers=mine, scale=scale
             )
         )
-    answered = {case.study_id: case.targets.answered for case in cases if case.targets and case.targets.answered}
+    answered = Counter[str]()
+    for case in cases:
+        if case.targets and case.targets.answered:
+            answered[case.study_id] += case.targets.answered
     unused = len({answer.place for answer in mine if answer.score}) - sum(answered.values())
     if unused:
-        logger.warning("%d scored regions belong to other versions of the masks or another scheme.", unused)
+        logger.warning("%d scored regions belong to other versions of the masks.", unused)
     if not answered:
         raise InputError(
             "No answer belongs to these masks.",
@@ -180,7 +184,7 @@ def _train(
 
 
 def _scheme(answers: Sequence[RegionAnswer], label: str) -> RegionScheme:
-    """The scheme of most scored regions."""
+    """The scheme of most scored regions: the one by which the refiner abstains."""
     counts = Counter(answer.scheme for answer in answers if answer.score)
     if not counts:
         raise InputError(

@@ -127,6 +127,20 @@ class FindingVerdict(_Record):
         return self.study_id, *self.span, self.structure
 
 
+PRIORITY: tuple[Origin, ...] = ("person", "simulated", "report", "comparison")
+"""Who is believed where several speak of the same mask."""
+
+
+def most_trusted(answers: Iterable[RegionAnswer]) -> list[RegionAnswer]:
+    """Of each mask, the answers of the most trusted origin alone: a person saw the mask, a report did not."""
+    kept = list(answers)
+    best: dict[tuple[str, str, str], int] = {}
+    for answer in kept:
+        rank = PRIORITY.index(answer.origin)
+        best[answer.place[:3]] = min(rank, best.get(answer.place[:3], rank))
+    return [answer for answer in kept if PRIORITY.index(answer.origin) == best[answer.place[:3]]]
+
+
 RecordType = TypeVar("RecordType", RegionAnswer, FindingVerdict)
 
 

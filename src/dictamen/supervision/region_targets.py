@@ -9,11 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dictamen.supervision.feedback import Direction, RegionAnswer
+from dictamen.supervision.feedback import Direction, Origin, RegionAnswer
 from dictamen.supervision.score_scale import ScoreScale
 
 DIRECTION_CODES: Mapping[Direction, int] = {"over": 1, "under": 2, "mixed": 3, "none": 4}
 """As `losses.region_tables`; 0 is "not answered"."""
+
+ORIGIN_WEIGHT: Mapping[Origin, float] = {"person": 1.0, "simulated": 1.0, "report": 0.5, "comparison": 0.3}
+"""A report did not see the mask; another tool is a tool."""
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -25,7 +28,7 @@ class RegionTargets:
     Attributes:
         target, lo, hi: Dice between the mask and the refined mask.
         direction: of `DIRECTION_CODES`.
-        weight: 1 for an answered region.
+        weight: of an answered region, 1 where a person answered.
     """
 
     target: FloatArray
@@ -78,7 +81,7 @@ def region_targets(
         table.hi[row] = max(scale.bounds(score)[1] for score in scores)
         named = (rater_directions or {}).get(region) or _vote([answer.direction for answer in found])
         table.direction[row] = DIRECTION_CODES[named]
-        table.weight[row] = 1
+        table.weight[row] = max(ORIGIN_WEIGHT[answer.origin] for answer in found)
     return table
 
 
