@@ -12,6 +12,8 @@ from dictamen.cohort.store import Cohort
 from dictamen.errors import UsageError
 from dictamen.models.package import load_model
 from dictamen.training.config import TrainConfig, validated
+from dictamen.training.dilation import choose_dilation
+from dictamen.training.plan import make_plan
 from dictamen.training.train import train
 
 
@@ -117,6 +119,16 @@ def test_unknown_targets_organs_and_empty_plans_are_refused(
     with pytest.raises(UsageError, match="lesion"):
         train(cohort, tmp_path / "b", config.model_copy(update={"targets": ("kidney",)}))
     assert not (tmp_path / "a").exists()
+
+
+def test_a_target_that_nobody_speaks_of_is_warned_about(cohort: Cohort, config: TrainConfig) -> None:
+    both = validated({**config.model_dump(), "targets": ("kidney_tumour", "spleen_tumour")})
+    plan = make_plan(cohort, both)
+    assert [words for words in plan.warnings if "spleen_tumour" in words] == [
+        "no training study has a spleen_tumour, by its mask or by its report: nothing of it can be learned"
+    ]
+    assert not any("kidney_tumour" in words for words in plan.warnings)
+    assert choose_dilation(cohort, plan, both).organ_mm > 0
 
 
 def test_reports_alone_can_train(cohort: Cohort, config: TrainConfig, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def _reaches(cohort: Cohort, plan: Plan, study_id: str) -> list[Reach]:
     values = {name: value for value, name in cohort.info.lesion_labels.items()}
     found: list[Reach] = []
     for target in plan.targets:
-        if target.structure is None:
+        if target.structure is None or target.name not in values:
             continue
         organ = region_mask(organs, cohort.info.organ_labels, study.affine, structure=target.structure)
         if organ is not None:

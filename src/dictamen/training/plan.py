@@ -82,7 +82,7 @@ def make_plan(cohort: Cohort, config: TrainConfig) -> Plan:
         reports,
         frozenset(positive),
         validation,
-        tuple(_warnings(cohort, config, masks, reports, validation)),
+        tuple(_warnings(cohort, config, targets, masks, reports, validation)),
     )
 
 
@@ -170,9 +170,19 @@ def _organs(
 
 
 def _warnings(
-    cohort: Cohort, config: TrainConfig, masks: Sequence[str], reports: Sequence[str], validation: Sequence[str]
+    cohort: Cohort,
+    config: TrainConfig,
+    targets: Sequence[LesionLabel],
+    masks: Sequence[str],
+    reports: Sequence[str],
+    validation: Sequence[str],
 ) -> list[str]:
-    found = []
+    found = [
+        f"no training study has a {target.name}, by its mask or by its report: nothing of it can be learned"
+        for target in targets
+        if not any(_has_target(cohort, i, [target]) for i in masks)
+        and not any(_says_target(cohort, i, [target]) for i in reports)
+    ]
     if not validation:
         found.append("no validation study: the last weights are kept and the threshold is 0.5")
     if "reports" in config.supervision:
