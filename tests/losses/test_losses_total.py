@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from dictamen.losses.ball_masks import write_targets
 from dictamen.losses.ball_plan import plan_of
 from dictamen.losses.ball_targets import ball_targets
 from dictamen.losses.overlap import masked_dice_bce
-from dictamen.losses.total import BallMode, LossWeights, report_losses
+from dictamen.losses.total import BallMode, LossWeights, Tissue, report_losses
 from dictamen.losses.volume import SMALL_MM3, volume_loss
 from dictamen.supervision.patch import PatchSupervision
 
@@ -37,6 +39,7 @@ def two_organs() -> PatchSupervision:
         weight=torch.ones(1, 1, 2),
         absent=torch.tensor([[[False, True]]]),
         rest_negative=torch.ones(1, 1, 2, dtype=torch.bool),
+        attenuation=torch.tensor([[[-1, 0]]], dtype=torch.int8),
         lesion_index=torch.zeros(2, 3, dtype=torch.long),
         lesion_diameters_mm=torch.tensor(DIAMETERS)[:, None].expand(2, 3),
         lesion_volume_mm3=torch.tensor([ball_volume(d) for d in DIAMETERS]),
@@ -61,7 +64,13 @@ def test_terms_and_their_sum() -> None:
     assert both["overlap"].item() == pytest.approx(
         (masked_dice_bce(logits, s.state) + masked_dice_bce(auxiliary, s.state)).item() / 2
     )
+    image = torch.where(logits > -4, 1.0, 0.0)
+    tissue = Tissue(image, torch.ones_like(image, dtype=torch.bool), step=0.1)
+    dense = report_losses(logits, auxiliary, s.state, s, replace(weights, attenuation=0.5), tissue=tissue)
+    assert dense["attenuation"] > 0
+    assert (dense["total"] - both["total"]).item() == pytest.approx(0.2 * 0.5 * dense["attenuation"].item(), rel=1e-3)
     for terms in (alone, both):
+        assert terms["attenuation"] == 0
         report = 0.3 * terms["volume"] + 0.4 * terms["ball"] + 0.6 * terms["absence"]
         assert terms["total"].item() == pytest.approx((0.9 * terms["overlap"] + 0.2 * report).item(), rel=1e-6)
 
@@ -136,7 +145,10 @@ def test_the_sum_never_waits_for_the_device(mode: BallMode) -> None:
     plan = plan_of(s).to(meta)
     logits = torch.empty(s.state.shape, device=meta, dtype=torch.bfloat16, requires_grad=True)
     reports, weights = s.to(meta), LossWeights(ball_mode=mode)
-    terms = report_losses(logits, logits, reports.state, reports, weights, teacher_logits=logits, plan=plan)
+    tissue = Tissue(logits.detach(), reports.state == 1, step=0.1)
+    terms = report_losses(
+        logits, logits, reports.state, reports, weights, teacher_logits=logits, plan=plan, tissue=tissue
+    )
     terms["total"].backward()
     assert logits.grad is not None
 

@@ -88,6 +88,17 @@ def test_a_part_reaches_beyond_its_borders_but_not_far_out_of_the_organ() -> Non
     assert pole - 15 / 1.5 - 1 <= found.box[0][2] < pole - 8
 
 
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [("hypo", -1), ("fat", -1), ("hyper", 1), ("calcified", 1), ("iso", 2), ("mixed", 0), (None, 0)],
+)
+def test_density_as_said(said: str | None, code: int) -> None:
+    regions = regions_of(report(finding(side="left", diameters_mm=(20,), attenuation=said)))
+    assert whole_patch(regions).attenuation[0].tolist() == [code]
+    cut = supervisor().patch_from_regions(regions, body()[:14], (0, 0, 0), (14, *SHAPE[1:]))
+    assert cut.attenuation[0].tolist() == [0]
+
+
 def test_unknown_sides_are_unknown_and_not_constrained() -> None:
     patch = whole_patch(regions_of(report(finding(side="left", diameters_mm=(20,)))))
     assert (patch.state[0][body() == 2] == UNKNOWN).all()

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
 from dictamen.losses.absence import absence_loss
+from dictamen.losses.attenuation import attenuation_loss
 from dictamen.losses.ball import ball_loss
 from dictamen.losses.ball_masks import write_targets
 from dictamen.losses.ball_plan import BallPlan, plan_of
@@ -24,13 +25,14 @@ BallMode = Literal["masks", "published"]
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms: total = overlap x overlap + report x (volume x volume + ball x ball + absence x absence).
+    """Weights of the terms: total = overlap x overlap + report x (volume x volume + ball x ball + absence x absence +
+    attenuation x attenuation).
 
     Attributes:
         overlap: of masked Dice + BCE.
         report: of everything that reports say, relative to masks.
-        volume, ball, absence: parts of `report`. With `ball_mode` "masks", report x ball is the weight of a voxel of a
-            reported lesion relative to one that a reader drew.
+        volume, ball, absence, attenuation: parts of `report`. With `ball_mode` "masks", report x ball is the weight of
+            a voxel of a reported lesion relative to one that a reader drew.
         volume_mode: form of the volume loss, see `volume_loss`.
         ball_mode: "masks", the ball targets join the masks in the overlap term (see `write_targets`); "published", they
             have a loss of their own (see `ball_loss`).
@@ -42,9 +44,25 @@ class LossWeights:
     volume: float = 0.4
     ball: float = 1.0
     absence: float = 0.01
+    attenuation: float = 0.01
     volume_mode: Mode = "interval"
     ball_mode: BallMode = "masks"
     batch_dice: bool = True
+
+
+@dataclass(frozen=True)
+class Tissue:
+    """The studies with reports as the attenuation loss sees them.
+
+    Attributes:
+        image: [R, 1, X, Y, Z], normalised.
+        organ: [R, T, X, Y, Z], voxels of each lesion label's organ.
+        step: 20 HU in the image's unit.
+    """
+
+    image: Float[Tensor, "R 1 X Y Z"]
+    organ: Bool[Tensor, "R T X Y Z"]
+    step: float
 
 
 def report_losses(
@@ -56,8 +74,9 @@ def report_losses(
     teacher_logits: Float[Tensor, "R T X Y Z"] | None = None,
     *,
     plan: BallPlan | None = None,
+    tissue: Tissue | None = None,
 ) -> dict[str, Tensor]:
-    """The terms "overlap", "volume", "ball", "absence" (not weighted) and their weighted sum "total".
+    """The terms "overlap", "volume", "ball", "absence", "attenuation" (not weighted) and their weighted sum "total".
 
     Overlap and volume act on the final logits and on the auxiliary head, where there is one (mean of the two; a head of
     lower resolution is interpolated to the final grid), absence and ball on the final logits. As published
@@ -71,11 +90,12 @@ def report_losses(
         teacher_logits: choose the ball targets; the logits themselves without them.
         plan: `ball_plan.plan_of(reports)` made before they went to the device; without it, it is made here from the
             device's tensors, which costs nothing on a CPU and one wait on a GPU.
+        tissue: what the attenuation loss looks at; without it, there is none.
     """
     if auxiliary is not None and auxiliary.shape[2:] != logits.shape[2:]:
         auxiliary = functional.interpolate(auxiliary, size=logits.shape[2:], mode="trilinear", align_corners=False)
     zero = logits.flatten()[:0].sum()
-    terms = {"volume": zero, "ball": zero, "absence": zero}
+    terms = {"volume": zero, "ball": zero, "absence": zero, "attenuation": zero}
     known, voxel_weight = state, None
     if reports is not None:
         s, labels = reports, reports.region.shape[1]
@@ -90,6 +110,10 @@ def report_losses(
         ]
         terms["volume"] = torch.stack(volumes).mean()
         terms["absence"] = absence_loss(own, s.region, s.absent, s.weight)
+        if tissue is not None and weights.attenuation > 0:
+            terms["attenuation"] = attenuation_loss(
+                own, tissue.image, tissue.organ, s.region, s.attenuation, s.weight, s.spacing_mm, step=tissue.step
+            )
         if weights.ball_mode == "published":
             terms["ball"] = ball_loss(
                 own, region=s.region, lesion_index=s.lesion_index, lesion_diameters_mm=s.lesion_diameters_mm,
@@ -109,5 +133,5 @@ def report_losses(
     overlap = masked_dice_bce(logits, known, voxel_weight, batch_dice=weights.batch_dice)
     if auxiliary is not None:
         overlap = (overlap + masked_dice_bce(auxiliary, known, voxel_weight, batch_dice=weights.batch_dice)) / 2
-    report = weights.volume * terms["volume"] + weights.ball * terms["ball"] + weights.absence * terms["absence"]
+    report = sum((getattr(weights, name) * terms[name] for name in ("volume", "ball", "absence", "attenuation")), zero)
     return {**terms, "overlap": overlap, "total": weights.overlap * overlap + weights.report * report}

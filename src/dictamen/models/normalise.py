@@ -27,6 +27,10 @@ class IntensityWindow(BaseModel):
             raise ValueError(f"lo_hu must be below hi_hu, both finite; received {self.lo_hu}, {self.hi_hu}")
         return self
 
+    def scaled(self, difference_hu: float) -> float:
+        """A difference in Hounsfield units, in the normalised unit."""
+        return difference_hu * 2.0 / (self.hi_hu - self.lo_hu)
+
     def apply(self, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Normalise Hounsfield units of any shape and numeric dtype to float32 in [-1, 1]; NaN counts as air."""
         scaled = np.asarray(array, dtype=np.float32) - np.float32(self.lo_hu)

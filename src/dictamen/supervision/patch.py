@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Int8, UInt8
 from torch import Tensor
 
 NEGATIVE, POSITIVE, UNKNOWN = 0, 1, 2
 """Values of `PatchSupervision.state`."""
-MAPS, TABLES = ("state", "region"), ("volume_lo", "volume_hi", "weight", "absent", "rest_negative")
+HYPO, HYPER, ISO, NOT_SAID = -1, 1, 2, 0
+"""Values of `PatchSupervision.attenuation`."""
+MAPS, TABLES = ("state", "region"), ("volume_lo", "volume_hi", "weight", "absent", "rest_negative", "attenuation")
 """Fields with an axis of studies and one of labels."""
 
 
@@ -28,6 +30,7 @@ class PatchSupervision:
         weight: weight of the constraint; 0 for padding.
         absent: the report says that nothing is there (volume_hi is 0).
         rest_negative: voxels of the region outside the lesions are negative.
+        attenuation: of the region's lesions beside their organ: -1 hypo, 1 hyper, 2 iso, 0 not said or not alike.
         lesion_index: (b, l, k) of each lesion; lesions of one region are adjacent, largest first.
         lesion_diameters_mm: three axes, largest first; a seed ball's where the size is unknown.
         lesion_volume_mm3: target volume of the lesion's voxels.
@@ -42,6 +45,7 @@ class PatchSupervision:
     weight: Float[Tensor, "B L K"]
     absent: Bool[Tensor, "B L K"]
     rest_negative: Bool[Tensor, "B L K"]
+    attenuation: Int8[Tensor, "B L K"]
     lesion_index: Int[Tensor, "M 3"]
     lesion_diameters_mm: Float[Tensor, "M 3"]
     lesion_volume_mm3: Float[Tensor, M]

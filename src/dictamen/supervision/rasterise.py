@@ -15,6 +15,7 @@ from dictamen.errors import UsageError
 from dictamen.supervision.constraint import Constraint, Deferred, LesionSize
 from dictamen.supervision.ledger import Ledger
 from dictamen.supervision.mask_states import NEGATIVE, UNKNOWN, StateTable, lesion_states, organ_states
+from dictamen.supervision.patch import NOT_SAID
 from dictamen.supervision.region_geometry import Dilation, LabelRegions, OrganMap, label_regions
 from dictamen.supervision.sizes import ELLIPSOID, SMALLEST_MM, ball_volume
 from dictamen.supervision.study_patch import StudyPatch, collate, without_regions
@@ -201,7 +202,13 @@ class StudySupervisor:
         elif not whole:
             ledger.defer(name, "lower bound and lesions: region cut by the patch")
             ledger.use(name, CUT_WHAT)
-            region = replace(region, volume_mm3=replace(region.volume_mm3, lo=0.0), lesions=(), rest_negative=False)
+            region = replace(
+                region,
+                volume_mm3=replace(region.volume_mm3, lo=0.0),
+                lesions=(),
+                rest_negative=False,
+                attenuation=NOT_SAID,
+            )
         else:
             ledger.use(name, region.kind)
         rows.add(region, place, mask)
@@ -235,15 +242,18 @@ class _Rows:
         depth = max(len(row) for row in self.rows)
         lo, hi, weight = (np.zeros((len(self.rows), depth), np.float32) for _ in range(3))
         absent, rest = (np.zeros((len(self.rows), depth), bool) for _ in range(2))
+        attenuation = np.zeros((len(self.rows), depth), np.int8)
         for label, row, region in self._all():
             lo[label, row], hi[label, row] = region.volume_mm3.lo, region.volume_mm3.hi
             weight[label, row] = region.weight
             absent[label, row] = region.kind == "absent"
             rest[label, row] = region.rest_negative
+            attenuation[label, row] = region.attenuation
         index = [(label, row) for label, row, region in self._all() for _ in region.lesions]
         sizes = [_seed(size) for _, _, region in self._all() for size in region.lesions]
         return replace(
             empty, region=self.region, volume_lo=lo, volume_hi=hi, weight=weight, absent=absent, rest_negative=rest,
+            attenuation=attenuation,
             lesion_index=np.array(index, np.int64).reshape(-1, 2),
             lesion_diameters_mm=np.array([diameters for diameters, _, _ in sizes], np.float32).reshape(-1, 3),
             lesion_volume_mm3=np.array([volume for _, volume, _ in sizes], np.float32),

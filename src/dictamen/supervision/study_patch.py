@@ -23,7 +23,7 @@ class StudyPatch:
 
     Attributes:
         state, region: [L, X, Y, Z].
-        volume_lo, volume_hi, weight, absent, rest_negative: [L, K].
+        volume_lo, volume_hi, weight, absent, rest_negative, attenuation: [L, K].
         lesion_index: [M, 2], label and row of each lesion; those of one row adjacent, largest first.
         lesion_diameters_mm: [M, 3]; lesion_volume_mm3, lesion_known: [M].
         spacing_mm: [3].
@@ -36,6 +36,7 @@ class StudyPatch:
     weight: FloatArray
     absent: BoolArray
     rest_negative: BoolArray
+    attenuation: npt.NDArray[np.int8]
     lesion_index: npt.NDArray[np.int64]
     lesion_diameters_mm: FloatArray
     lesion_volume_mm3: FloatArray
@@ -58,6 +59,7 @@ def without_regions(state: UInt8Array, spacing_mm: Sequence[float]) -> StudyPatc
         weight=empty,
         absent=none,
         rest_negative=none,
+        attenuation=np.zeros((labels, 0), np.int8),
         lesion_index=np.zeros((0, 2), np.int64),
         lesion_diameters_mm=np.zeros((0, 3), np.float32),
         lesion_volume_mm3=np.zeros(0, np.float32),

@@ -12,10 +12,13 @@ import numpy.typing as npt
 from dictamen.anatomy.regions import bounding_box
 from dictamen.interval import Interval
 from dictamen.supervision.constraint import Constraint, Deferred, LesionSize
+from dictamen.supervision.patch import HYPER, HYPO, ISO, NOT_SAID
 
 BoolArray = npt.NDArray[np.bool_]
 BoxArray = npt.NDArray[np.int64]
 RegionKind = Literal["positive", "possible", "absent", "unknown"]
+ATTENUATION = {"hypo": HYPO, "fat": HYPO, "iso": ISO, "hyper": HYPER, "calcified": HYPER}
+"""Beside the organ, of what a report may call a lesion; "mixed" says nothing of its mean."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class StudyRegion:
         bits: the mask in its box, packed along z (`np.packbits`), 1/8 byte a voxel.
         depth: voxels of the box along z.
         voxels: size of the region.
+        attenuation: -1 hypo, 1 hyper, 2 iso, 0 not said.
     """
 
     label: int
@@ -41,6 +45,7 @@ class StudyRegion:
     lesions: tuple[LesionSize, ...]
     rest_negative: bool
     weight: float
+    attenuation: int
 
     @property
     def box(self) -> BoxArray:
@@ -134,4 +139,5 @@ def study_region(label: int, constraint: Constraint, mask: BoolArray) -> StudyRe
         lesions=constraint.lesions,
         rest_negative=constraint.rest == "negative",
         weight=constraint.weight,
+        attenuation=ATTENUATION.get(constraint.attenuation or "", NOT_SAID),
     )

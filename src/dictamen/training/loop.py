@@ -13,12 +13,14 @@ from torch import Tensor
 
 from dictamen.cohort.store import Cohort
 from dictamen.errors import InputError
-from dictamen.losses.total import LossWeights, report_losses
+from dictamen.losses.attenuation import STEP_HU
+from dictamen.losses.total import LossWeights, Tissue, report_losses
 from dictamen.models import precision, presets
 from dictamen.models.card import Architecture, ModelCard, TrainingStudies
 from dictamen.models.ema import ExponentialMovingAverage
 from dictamen.models.package import save_model
 from dictamen.supervision.ledger import Ledger
+from dictamen.supervision.patch import POSITIVE
 from dictamen.supervision.rasterise import StudySupervisor
 from dictamen.training import checkpoint
 from dictamen.training.batches import Batch, BatchMaker, stream
@@ -68,6 +70,7 @@ class Trainer:
             volume=config.losses.volume,
             ball=config.losses.ball,
             absence=config.losses.absence,
+            attenuation=config.losses.attenuation,
             volume_mode=config.losses.volume_mode,
             ball_mode=config.losses.ball_mode,
         )
@@ -115,15 +118,17 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.state.step, config)
         image = batch.image.to(device, memory_format=precision.memory_format(self.precision), non_blocking=True)
+        state = batch.state.to(device, non_blocking=True)
         output = self.network(image)
         terms = report_losses(
             output.logits,
             output.auxiliary,
-            batch.state.to(device, non_blocking=True),
+            state,
             batch.reports.to(device) if batch.reports else None,
             self.weights,
             teacher_logits=self._teacher_logits(image, batch),
             plan=batch.plan.to(device) if batch.plan else None,
+            tissue=self._tissue(image, state, batch),
         )
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(terms["total"])
@@ -140,6 +145,15 @@ class Trainer:
         with self.fabric.autocast():
             logits: Tensor = self.ema.model(image[-len(batch.reports.region) :]).logits
         return logits[:, : len(self.plan.targets)].float()
+
+    def _tissue(self, image: Tensor, state: Tensor, batch: Batch) -> Tissue | None:
+        """Images and organ masks of the studies with reports, where a report says how dense a lesion is."""
+        if batch.reports is None:
+            return None
+        studies, none = len(batch.reports.region), torch.zeros_like(state[:1, :1])
+        own = state[-studies:]
+        organs = [own[:, [c]] if c is not None else none.expand_as(own[:, :1]) for c in self.plan.organ_channels]
+        return Tissue(image[-studies:], torch.cat(organs, 1) == POSITIVE, self.config.window.scaled(STEP_HU))
 
     def _validate(self, log: MetricsLog) -> None:
         result = validate(self.ema.model, self.cohort, self.plan, self.config, device=self.fabric.device)

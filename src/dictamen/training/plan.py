@@ -46,6 +46,12 @@ class Plan:
         """Names of the output channels, in order."""
         return (*(target.name for target in self.targets), *self.organs)
 
+    @property
+    def organ_channels(self) -> tuple[int | None, ...]:
+        """Output channel of each target's organ; None where it is not trained."""
+        place = {organ: len(self.targets) + index for index, organ in enumerate(self.organs)}
+        return tuple(place.get(target.structure or "") for target in self.targets)
+
 
 def make_plan(cohort: Cohort, config: TrainConfig) -> Plan:
     """Choose labels and studies.
