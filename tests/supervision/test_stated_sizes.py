@@ -21,6 +21,11 @@ from dictamen.supervision.stated_sizes import extents_mm, length_ratio, stated_l
         ("The kidneys measure 11 and 12 cm in length.", "kidney_left", None),
         ("The spleen is normal. The liver measures 18 cm in length.", "spleen", None),
         ("The spleen is normal in size.", "spleen", None),
+        ("An accessory spleen of 30 mm in size is observed.", "spleen", None),
+        ("A stone measuring 22 mm in the left kidney.", "kidney_left", None),
+        ("The prostate measures 52 x 40 mm in the axial plane.", "prostate", None),
+        ("The liver measures 14 cm in the midclavicular line.", "liver", None),
+        ("The spleen is enlarged, measuring 14 cm in craniocaudal dimension.", "spleen", (140, 140)),
     ],
 )
 def test_stated_lengths(text: str, label: str, want: tuple[float, float] | None) -> None:

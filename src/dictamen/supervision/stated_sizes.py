@@ -20,7 +20,17 @@ _LENGTH = re.compile(
     r"|enlarged)\b",
     re.IGNORECASE,
 )
-_PRIOR = re.compile(r"\b(?:previously|prior|compared|formerly|was)\b", re.IGNORECASE)
+_OTHER = re.compile(
+    r"\b(?:previously|prior|compared|formerly|was"  # another study
+    r"|lesions?|mass(?:es)?|nod\w{1,5}|cysts?|stones?|calcul\w{1,3}|foc\w{1,3}|tumou?rs?|collections?|appearances?|arising"
+    r"|accessory|veins?|arter\w{1,3}|ureter\w{0,3}|ducts?|vessels?|aneurysm\w{0,3}|diverticul\w{1,3}"  # another thing
+    r"|axial plane|transverse|anteroposterior|AP|width|thickness)\b",  # another direction
+    re.IGNORECASE,
+)
+NOT_ALONG_THE_MASK = frozenset({"liver"})
+"""Its length is taken in the midclavicular line, which is no extent of the mask."""
+LEAST_MM = 20.0
+"""No organ whose length is dictated is shorter."""
 _END = re.compile(r"[.;]\s|\n")
 READER_ERROR, READER_SLACK_MM = 0.1, 5.0
 """A dictated length and the mask's own differ by so much without either being wrong: 5.6 mm on average for tumours."""
@@ -38,12 +48,14 @@ def stated_lengths(text: str, found: ReportFindings, label: str) -> list[StatedL
     """Lengths that the report gives for the structure `label` itself, not for a lesion in it.
 
     A sentence counts that names the structure (and, for a label of one side, this side alone), has a word for length
-    and one size that belongs to no finding; what speaks of an earlier study is left out.
+    and one size that belongs to no finding; what speaks of an earlier study, of a lesion, a vessel or a width is not.
     """
     words = load()
     if label not in words:
         return []
     whole, side = words.whole(label)
+    if whole in NOT_ALONG_THE_MASK:
+        return []
     names = "|".join(re.escape(name) for name in sorted({words[whole].name, *words[whole].synonyms}, key=len)[::-1])
     named = re.compile(rf"\b(?:{names})s?\b", re.IGNORECASE)
     sizes = find_measurements(text, find_slices(text))
@@ -52,12 +64,14 @@ def stated_lengths(text: str, found: ReportFindings, label: str) -> list[StatedL
         sentence = text[start:end]
         inside = [size for size in sizes if start <= size.start and size.end <= end]
         sides = {word for word in ("left", "right") if re.search(rf"\b{word}\b", sentence, re.IGNORECASE)}
-        if len(inside) != 1 or not named.search(sentence) or not _LENGTH.search(sentence) or _PRIOR.search(sentence):
+        if len(inside) != 1 or not named.search(sentence) or not _LENGTH.search(sentence) or _OTHER.search(sentence):
             continue
         if sides != ({side} if side else set()) or any(_overlap(f.span, (start, end)) for f in found.findings):
             continue
         (size,) = inside
         largest = size.values_mm[0]
+        if largest < LEAST_MM:
+            continue
         length = size.range_mm or Interval(
             0.0 if size.qualifier == "max" else largest, float("inf") if size.qualifier == "min" else largest
         )

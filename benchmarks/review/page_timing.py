@@ -1,0 +1,132 @@
+"""The review page in Chromium on a CT of 512 x 512 x 300: first slice, regions, a saved answer, a case by keyboard.
+
+    python benchmarks/review/page_timing.py --work /tmp/review-timing
+
+Needs Chromium (Debian: chromium) and playwright. A key is pressed as soon as the page says that the answer before is
+saved, so that a case by keyboard is what the page costs, without the time that a person needs to look. Goals on an idle
+machine: first slice within 1 s of opening a study, an answer within .2 s. Writes benchmarks/results/review_page.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Page, sync_playwright
+
+from dictamen.cohort.build import build_cohort
+from dictamen.imaging.nifti import write_volume
+from dictamen.imaging.volume import Volume
+
+SHAPE, SPACING_MM = (512, 512, 300), (0.8, 0.8, 1.5)
+TRAINING_SPACING_MM = 3.0
+CASES, REGIONS = 3, 6
+PATIENCE_MS = 600_000
+RESULT = Path(__file__).parents[1] / "results" / "review_page.md"
+REPORT = "Liver: There is a 2.3 cm cyst in the right lobe. Spleen is normal."
+
+
+def cohort(work: Path) -> Path:
+    """Three studies of one image with noise and a liver of 1.4 litres each."""
+    folder = work / "cohort"
+    if (folder / "cohort.json").is_file():
+        return folder
+    x, y, z = (np.linspace(-1, 1, n, dtype=np.float32) for n in SHAPE)
+    away = (x[:, None, None] / 0.45) ** 2 + (y[None, :, None] / 0.4) ** 2 + (z[None, None] / 0.42) ** 2
+    organ = away < 1
+    noise = np.random.default_rng(0).normal(0, 15, SHAPE).astype(np.int16)
+    affine = np.diag([*SPACING_MM, 1.0])
+    write_volume(Volume((np.where(organ, 90, -60).astype(np.int16) + noise)[None], affine), work / "ct.nii.gz")
+    write_volume(Volume(organ.astype(np.uint8)[None], affine), work / "organs.nii.gz", label_names={1: "liver"})
+    rows = ["study_id,image,organs,report", *(f'case{n},ct.nii.gz,organs.nii.gz,"{REPORT}"' for n in range(CASES))]
+    (work / "studies.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    build_cohort(work / "studies.csv", folder, spacing_mm=TRAINING_SPACING_MM, overwrite=True)
+    return folder
+
+
+def opened(page: Page, number: int, act: object) -> tuple[float, float]:
+    """Seconds until the first axial slice of a study is drawn, and until its first region can be scored."""
+    begun = time.perf_counter()
+    act()  # type: ignore[operator]
+    page.locator("#axial[data-slice]").wait_for()
+    page.locator("#studies [aria-current=true]", has_text=f"case{number}").wait_for()
+    first = time.perf_counter() - begun
+    page.locator("#region-name", has_text=f"Region 1 of {REGIONS}").wait_for()
+    return first, time.perf_counter() - begun
+
+
+def score_case(page: Page) -> list[float]:
+    """Score all regions by keyboard; seconds from each direction key to "Saved."."""
+    spent = []
+    for region in range(1, REGIONS + 1):
+        page.locator("#region-name", has_text=f"Region {region} of {REGIONS}").wait_for()
+        page.keyboard.press("3")
+        page.locator("#message", has_text="What is wrong?").wait_for()
+        begun = time.perf_counter()
+        page.keyboard.press("o" if region % 2 else "u")
+        page.locator("#message", has_text=f"Region {region}: 3").wait_for()
+        spent.append(time.perf_counter() - begun)
+        if region < REGIONS:
+            page.keyboard.press("Enter")
+    return spent
+
+
+def measure(folder: Path, database: Path) -> dict[str, list[float]]:
+    """All times, s, by name."""
+    words = ["review", str(folder), "--label", "liver", "--feedback", str(database)]
+    server = subprocess.Popen([sys.executable, "-m", "dictamen", *words], stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    address = next(line.split()[-1] for line in server.stdout if line.startswith("Open "))
+    found: dict[str, list[float]] = {"first slice": [], "first region ready": [], "answer saved": [], "case": []}
+    try:
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+            page = browser.new_page(viewport={"width": 1400, "height": 850})
+            page.set_default_timeout(PATIENCE_MS)
+            for number in range(CASES):
+                act = (lambda: page.goto(address)) if number == 0 else (lambda: page.keyboard.press("Enter"))
+                first, ready = opened(page, number, act)
+                found["first slice"].append(first)
+                found["first region ready"].append(ready)
+                begun = time.perf_counter()
+                found["answer saved"] += score_case(page)
+                found["case"].append(time.perf_counter() - begun)
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait()
+    return found
+
+
+def main() -> None:
+    """Build, measure, write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, default=Path("review-timing"))
+    work = parser.parse_args().work
+    work.mkdir(parents=True, exist_ok=True)
+    folder, database = cohort(work), work / f"feedback-{time.time_ns()}.sqlite"
+    before = os.getloadavg()[0]
+    found = measure(folder, database)
+    load = (before + os.getloadavg()[0]) / 2
+    rows = ["| what | n | median s | longest s |", "|---|---|---|---|"]
+    rows += [f"| {name} | {len(v)} | {np.median(v):.2f} | {max(v):.2f} |" for name, v in found.items()]
+    text = (
+        f"# The review page\n\n{__doc__.splitlines()[0]}\n"
+        f"{CASES} studies, masks at {TRAINING_SPACING_MM:g} mm, {REGIONS} surface patches. The first study includes\n"
+        f"the loading of the page. {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, load average {load:.1f}:\n"
+        "on a busy machine the times are those of waiting for a core. Goals on an idle one: first slice 1 s,\n"
+        "answer .2 s.\n\n" + "\n".join(rows) + "\n\nMade by `python benchmarks/review/page_timing.py`.\n"
+    )
+    RESULT.write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
