@@ -54,6 +54,8 @@ def train(
     opened = _with_verdicts(Cohort.open(cohort), feedback)
     with bar("training") as progress:
         result = run_training(opened, output, resolved, resume=resume, overwrite=overwrite, progress=progress)
+    if not result.first:
+        return
     if as_json:
         facts = {"run": str(result.run), "steps": result.steps, "score": result.score, "thresholds": result.thresholds}
         typer.echo(json.dumps({**facts, "seconds": result.seconds, "warnings": list(result.warnings)}))

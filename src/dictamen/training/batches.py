@@ -49,9 +49,26 @@ class Batch:
 
 
 class BatchMaker:
-    """Makes the batch of any step."""
+    """Makes the batch of any step.
 
-    def __init__(self, cohort: Cohort, plan: Plan, supervisor: StudySupervisor, config: TrainConfig) -> None:
+    Of several processes, each makes its share of a batch that many times as large, with as many of its masks as the
+    others, give or take one: the patches of a step are those of one process with the larger batch.
+
+    Args:
+        rank, processes: which of how many.
+    """
+
+    def __init__(
+        self,
+        cohort: Cohort,
+        plan: Plan,
+        supervisor: StudySupervisor,
+        config: TrainConfig,
+        *,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.rank, self.processes = rank, processes
         self.cohort = cohort
         self.plan = plan
         self.supervisor = supervisor
@@ -69,7 +86,7 @@ class BatchMaker:
         drawn = self._drawn(step)
         images, patches, ledger = [], [], Ledger()
         for slot, (group, position) in enumerate(drawn):
-            rng = np.random.default_rng((self.config.seed, step, slot))
+            rng = np.random.default_rng((self.config.seed, step, slot * self.processes + self.rank))
             study_id = self.draws[group].study(position, rng)
             voxels, known = (
                 self._mask_patch(study_id, rng) if group == "masks" else self._report_patch(study_id, rng, ledger)
@@ -82,19 +99,20 @@ class BatchMaker:
         return Batch(torch.stack(images), everything.state, reports, plan_of(reports) if reports else None, ledger)
 
     def _drawn(self, step: int) -> list[tuple[str, int]]:
-        """Group and position in its endless list of each patch of a step, masks first."""
-        size = self.config.batch_size
-        masks = self.config.masks_per_batch if "reports" in self.draws else size
+        """Group and position in its endless list of each of this process's patches of a step, masks first."""
+        size = self.config.batch_size * self.processes
+        masks = self.config.masks_per_batch * self.processes if "reports" in self.draws else size
         if "masks" not in self.draws:
             masks = 0
         elif step < self.config.first_report_step:
             masks = size
         begin, end = floor(step * masks), floor((step + 1) * masks)
         first = step * size - begin
-        return [
+        everyone = [
             *(("masks", position) for position in range(begin, end)),
             *(("reports", position) for position in range(first, first + size - (end - begin))),
         ]
+        return everyone[self.rank :: self.processes]
 
     def _mask_patch(self, study_id: str, rng: np.random.Generator) -> tuple[np.ndarray, StudyPatch]:
         study, size = self.cohort.study(study_id), self.config.patch_size

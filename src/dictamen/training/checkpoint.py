@@ -26,7 +26,7 @@ from dictamen.training.operating_point import OperatingPoint
 KEPT = 2
 """Checkpoints kept: the newest, and the one before in case the newest is damaged by the file system."""
 GENERATOR = "torch.generator"
-RESUMABLE_CHANGES = frozenset({"accelerator", "devices", "nodes", "loader_threads", "checkpoint_every", "log_every"})
+RESUMABLE_CHANGES = frozenset({"accelerator", "loader_threads", "checkpoint_every", "log_every"})
 """Keys that may differ on resume: they change where and how often, not what is computed."""
 
 

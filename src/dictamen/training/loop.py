@@ -86,9 +86,16 @@ class Trainer:
 
     def fit(self, *, progress: Progress | None) -> None:
         """Run the steps from the present one to the end."""
-        config, folder = self.config, self.run / "checkpoints"
-        log = MetricsLog(self.run / "metrics.jsonl", from_step=self.state.step)
-        maker = BatchMaker(self.cohort, self.plan, self.supervisor, config)
+        config, folder, first = self.config, self.run / "checkpoints", self.fabric.is_global_zero
+        log = MetricsLog(self.run / "metrics.jsonl", from_step=self.state.step) if first else None
+        maker = BatchMaker(
+            self.cohort,
+            self.plan,
+            self.supervisor,
+            config,
+            rank=self.fabric.global_rank,
+            processes=self.fabric.world_size,
+        )
         ledger, window = Ledger(), _Window()
         for batch in stream(maker, start=self.state.step, stop=config.steps, threads=config.loader_threads):
             waited = window.mark_waited()
@@ -100,27 +107,53 @@ class Trainer:
             if step % config.log_every == 0 or step == config.steps:
                 values = window.flush()
                 _check_finite(values, step)
-                log.write(step=step, event="train", learning_rate=learning_rate(step - 1, config), **values)
+                if log:
+                    log.write(step=step, event="train", learning_rate=learning_rate(step - 1, config), **values)
             if step % config.validate_every == 0 or step == config.steps:
-                self._validate(log)
-                log.write(step=step, event="supervision", **ledger.to_json())
+                everyone = self._gathered(ledger)
+                if log:
+                    self._validate(log)
+                    log.write(step=step, event="supervision", **everyone.to_json())
                 ledger = Ledger()
-            if step % config.checkpoint_every == 0 or step == config.steps:
+            if first and (step % config.checkpoint_every == 0 or step == config.steps):
                 checkpoint.save(folder, self.state, config)
-            if progress:
+            if progress and first:
                 progress(step, config.steps, "masks and reports" if step > config.first_report_step else "masks")
-        if self.state.best_score < 0:
+        if first and self.state.best_score < 0:
             self._save_model()
+        self.fabric.barrier()
+
+    def _gathered(self, ledger: Ledger) -> Ledger:
+        """The ledgers of all processes, added."""
+        if self.fabric.world_size == 1:
+            return ledger
+        everyone: list[Ledger] = [Ledger()] * self.fabric.world_size
+        torch.distributed.all_gather_object(everyone, ledger)
+        return sum(everyone, Ledger())
 
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """One optimiser step; the terms of the loss, detached, still on the device."""
-        config, device = self.config, self.fabric.device
+        terms = self.losses(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(terms["total"])
+        self.update()
+        return {name: value.detach() for name, value in terms.items()}
+
+    def update(self) -> None:
+        """Step along the gradients that were gathered, at the learning rate of the present step."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.state.step, config)
+            group["lr"] = learning_rate(self.state.step, self.config)
+        self.fabric.clip_gradients(self.network, self.optimizer, max_norm=self.config.gradient_clip)
+        self.optimizer.step()
+        self.ema.update(self.state.model)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The terms of the loss and their "total", with gradient."""
+        device = self.fabric.device
         image = batch.image.to(device, memory_format=precision.memory_format(self.precision), non_blocking=True)
         state = batch.state.to(device, non_blocking=True)
         output = self.network(image)
-        terms = report_losses(
+        return report_losses(
             output.logits,
             output.auxiliary,
             state,
@@ -130,12 +163,6 @@ class Trainer:
             plan=batch.plan.to(device) if batch.plan else None,
             tissue=self._tissue(image, state, batch),
         )
-        self.optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(terms["total"])
-        self.fabric.clip_gradients(self.network, self.optimizer, max_norm=config.gradient_clip)
-        self.optimizer.step()
-        self.ema.update(self.state.model)
-        return {name: value.detach() for name, value in terms.items()}
 
     @torch.no_grad()
     def _teacher_logits(self, image: Tensor, batch: Batch) -> Tensor | None:

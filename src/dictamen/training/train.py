@@ -34,6 +34,7 @@ class TrainResult:
         thresholds: operating threshold of each label, chosen on validation.
         seconds: wall time of this call.
         warnings: what a user should know.
+        first: whether this is the process that writes; the others know no score.
     """
 
     run: Path
@@ -42,6 +43,7 @@ class TrainResult:
     thresholds: dict[str, float]
     seconds: float
     warnings: tuple[str, ...]
+    first: bool = True
 
 
 def train(
@@ -79,25 +81,30 @@ def train(
     seed_everything(config.seed, verbose=False)
     trainer = Trainer(fabric, opened, plan, run, config)
     # nothing is written, and no older run replaced, before network and checkpoint are known to fit the configuration
-    output_folder(run, resume=resume, overwrite=overwrite)
+    if fabric.is_global_zero:
+        output_folder(run, resume=resume, overwrite=overwrite)
     if resume:
         trainer.restore()
-    else:
+    elif fabric.is_global_zero:
         shutil.rmtree(run / "checkpoints", ignore_errors=True)
-    write_text(run / "config.toml", to_toml(config))
+    if fabric.is_global_zero:
+        write_text(run / "config.toml", to_toml(config))
+    fabric.barrier()
     trainer.fit(progress=progress)
     score = trainer.state.best_score if trainer.state.best_score >= 0 else None
-    write_run(
-        run / "run.json",
-        device=str(fabric.device),
-        seed=config.seed,
-        studies={"masks": plan.masks, "reports": plan.reports, "validation": plan.validation},
-        warnings=plan.warnings,
-        steps=trainer.state.step,
-        validation_score=score,
-        supervision=list(config.supervision),
-        region_dilation=asdict(trainer.dilation),
-    )
+    if fabric.is_global_zero:
+        write_run(
+            run / "run.json",
+            device=str(fabric.device),
+            seed=config.seed,
+            studies={"masks": plan.masks, "reports": plan.reports, "validation": plan.validation},
+            warnings=plan.warnings,
+            steps=trainer.state.step,
+            validation_score=score,
+            supervision=list(config.supervision),
+            region_dilation=asdict(trainer.dilation),
+            processes=fabric.world_size,
+        )
     return TrainResult(
         run=run,
         steps=trainer.state.step,
@@ -105,6 +112,7 @@ def train(
         thresholds={name: point.voxel for name, point in zip(plan.labels, trainer.operating_points, strict=True)},
         seconds=time.monotonic() - started,
         warnings=plan.warnings,
+        first=fabric.is_global_zero,
     )
 
 
