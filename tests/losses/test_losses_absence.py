@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dictamen.losses.absence import AbsenceLoss, absence_loss
+from dictamen.losses.absence import AbsenceLoss, absence_loss, presence_loss
 
 
 def slow_absence(logits: np.ndarray, region: np.ndarray, absent: np.ndarray, weight: np.ndarray, k: int) -> float:
@@ -83,3 +83,15 @@ def test_gradient_and_extremes() -> None:
     extreme = (logits.sign() * 50).to(torch.bfloat16).requires_grad_()
     absence_loss(extreme, region, absent, weight).backward()
     assert extreme.grad is not None and extreme.grad.isfinite().all()
+
+
+def test_presence_is_absence_of_the_other_sign_on_the_same_voxels() -> None:
+    logits = torch.tensor([3.0, 2.0, 2.0, -1.0, 5.0]).view(1, 1, 5, 1, 1).requires_grad_()
+    region = torch.tensor([1, 1, 1, 1, 0], dtype=torch.uint8).view(1, 1, 5, 1, 1)
+    present = torch.ones(1, 1, 1, dtype=torch.bool)
+    loss = presence_loss(logits, region, present, torch.full((1, 1, 1), 0.5), top_k=1)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.5 * np.log1p(np.exp(-3)), rel=1e-6)
+    assert logits.grad is not None
+    assert logits.grad.flatten()[0] < 0 and not logits.grad.flatten()[1:].any()
+    assert presence_loss(logits, region, ~present, torch.ones(1, 1, 1)) == 0

@@ -20,7 +20,9 @@ def experiment(
     masks: Annotated[
         int | None, typer.Option(help="Studies whose masks the arms `masks` and `masks+reports` use; default: all.")
     ] = None,
-    arms: Annotated[str, typer.Option(help="Comma-separated arms.")] = "masks,masks+reports,all-masks",
+    arms: Annotated[
+        str, typer.Option(help="Comma-separated arms; also masks+pseudo-labels, masks+image-level.")
+    ] = "masks,masks+reports,all-masks",
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 1,
     config: Annotated[Path | None, typer.Option(help="Configuration file (toml) that all arms share.")] = None,
     settings: Annotated[

@@ -10,6 +10,7 @@ from dictamen.errors import UsageError
 from dictamen.training.config import TrainConfig, validated
 
 FEW, REPORTS, ALL = "masks", "masks+reports", "all-masks"
+PSEUDO_LABELS, IMAGE_LEVEL = "masks+pseudo-labels", "masks+image-level"
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,15 @@ class Arm:
 
     def config(self, base: TrainConfig, *, seed: int) -> TrainConfig:
         """The base configuration with this arm's changes and this seed."""
-        return validated({**base.model_dump(), **self.changes, "seed": seed}, where=f"arm {self.name}")
+        settings = base.model_dump()
+        losses = {**settings["losses"], **self.changes.get("losses", {})}
+        return validated({**settings, **self.changes, "losses": losses, "seed": seed}, where=f"arm {self.name}")
 
 
 def standard_arms(masks: int | None, names: Sequence[str] = (FEW, REPORTS, ALL)) -> tuple[Arm, ...]:
-    """The arms `names`: few masks; the same masks and the other studies' reports; all masks, the upper bound.
+    """The arms `names`: few masks; the same masks and the other studies' reports; all masks, the upper bound; and two
+    simpler ways to use the reports, the network's own components in the reported number ("masks+pseudo-labels"), and
+    "a lesion is in this organ, or none" ("masks+image-level").
 
     Args:
         masks: how many studies' masks the first two arms may use; None: all that there are.
@@ -45,6 +50,16 @@ def standard_arms(masks: int | None, names: Sequence[str] = (FEW, REPORTS, ALL))
         FEW: Arm(FEW, f"{count} masks", {"supervision": ("masks",), "max_mask_studies": masks}),
         REPORTS: Arm(
             REPORTS, f"{count} masks + reports", {"supervision": ("masks", "reports"), "max_mask_studies": masks}
+        ),
+        PSEUDO_LABELS: Arm(
+            PSEUDO_LABELS,
+            f"{count} masks + pseudo-labels",
+            {"max_mask_studies": masks, "losses": {"ball_mode": "pseudo_labels", "volume": 0.0, "attenuation": 0.0}},
+        ),
+        IMAGE_LEVEL: Arm(
+            IMAGE_LEVEL,
+            f"{count} masks + image level",
+            {"max_mask_studies": masks, "losses": {"ball": 0.0, "volume": 0.0, "attenuation": 0.0, "presence": 0.1}},
         ),
         ALL: Arm(ALL, "all masks", {"supervision": ("masks",), "max_mask_studies": None}),
     }

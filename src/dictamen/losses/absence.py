@@ -1,4 +1,4 @@
-"""Absence loss: nothing of a label in a region, looking at the voxels that come nearest to it."""
+"""Absence and presence: none of a label in a region, or some, looking at the voxels that come nearest to it."""
 
 from __future__ import annotations
 
@@ -48,13 +48,49 @@ def absence_loss(
         mean_weight: of the plain mean; 0 because voxels of an absent region are negatives of the overlap loss already.
     """
     logits = working_precision(logits)
-    bins = _bin_of_voxel(logits.detach(), row_of_voxel(region, absent.shape[2]))
-    histogram = _histogram(bins, absent.shape, logits.dtype)
+    top = _top_coefficients(logits, region, absent, weight, top_fraction, top_k, mean_weight)
+    return (functional.softplus(logits).flatten() * top).sum()
+
+
+def presence_loss(
+    logits: Float[Tensor, "B L X Y Z"],
+    region: UInt8[Tensor, "B L X Y Z"],
+    present: Bool[Tensor, "B L K"],
+    weight: Float[Tensor, "B L K"],
+    *,
+    top_fraction: float = 0.01,
+    top_k: int | None = None,
+) -> Float[Tensor, ""]:
+    """Mean BCE toward 1 over the k most probable voxels of each region that has a lesion; as `absence_loss` otherwise.
+
+    With the absence loss, this is multiple-instance learning from "lesion in this organ", without sizes or numbers: a
+    baseline for the volume and ball losses.
+
+    Args:
+        present: rows that hold a lesion.
+        logits, region, weight, top_fraction, top_k: as of `absence_loss`.
+    """
+    logits = working_precision(logits)
+    top = _top_coefficients(logits, region, present, weight, top_fraction, top_k, 0.0)
+    return (functional.softplus(-logits).flatten() * top).sum()
+
+
+def _top_coefficients(
+    logits: Float[Tensor, "B L X Y Z"],
+    region: UInt8[Tensor, "B L X Y Z"],
+    wanted: Bool[Tensor, "B L K"],
+    weight: Float[Tensor, "B L K"],
+    top_fraction: float,
+    top_k: int | None,
+    mean_weight: float,
+) -> Float[Tensor, " N"]:
+    """Of each voxel, its part in the weighted mean over the wanted regions of the means over their top k."""
+    bins = _bin_of_voxel(logits.detach(), row_of_voxel(region, wanted.shape[2]))
+    histogram = _histogram(bins, wanted.shape, logits.dtype)
     share = _share_of_bins(histogram, top_fraction=top_fraction, top_k=top_k) + mean_weight / _count(histogram)
-    used = absent & (weight > 0) & (histogram.sum(3) > 0)[..., 1:]
+    used = wanted & (weight > 0) & (histogram.sum(3) > 0)[..., 1:]
     of_row = functional.pad(torch.where(used, weight.to(logits.dtype), 0.0) / used.sum().clamp(min=1), (1, 0))
-    coefficient = (share * of_row[..., None]).flatten().index_select(0, bins)
-    return (functional.softplus(logits).flatten() * coefficient).sum()
+    return (share * of_row[..., None]).flatten().index_select(0, bins)
 
 
 def _bin_of_voxel(logits: Float[Tensor, "B L X Y Z"], row: Int[Tensor, " N"]) -> Int[Tensor, " N"]:

@@ -10,32 +10,35 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-from dictamen.losses.absence import absence_loss
+from dictamen.losses.absence import absence_loss, presence_loss
 from dictamen.losses.attenuation import attenuation_loss
 from dictamen.losses.ball import ball_loss
 from dictamen.losses.ball_masks import write_targets
 from dictamen.losses.ball_plan import BallPlan, plan_of
 from dictamen.losses.ball_targets import ball_targets
 from dictamen.losses.overlap import masked_dice_bce
+from dictamen.losses.pseudo_labels import pseudo_label_targets
 from dictamen.losses.volume import Mode, volume_loss
 from dictamen.supervision.patch import PatchSupervision
 
-BallMode = Literal["masks", "published"]
+REPORT_TERMS = ("volume", "ball", "absence", "attenuation", "presence")
+BallMode = Literal["masks", "published", "pseudo_labels"]
 
 
 @dataclass(frozen=True)
 class LossWeights:
     """Weights of the terms: total = overlap x overlap + report x (volume x volume + ball x ball + absence x absence +
-    attenuation x attenuation).
+    attenuation x attenuation + presence x presence).
 
     Attributes:
         overlap: of masked Dice + BCE.
         report: of everything that reports say, relative to masks.
-        volume, ball, absence, attenuation: parts of `report`. With `ball_mode` "masks", report x ball is the weight of
-            a voxel of a reported lesion relative to one that a reader drew.
+        volume, ball, absence, attenuation, presence: parts of `report`. With `ball_mode` "masks", report x ball is the
+            weight of a voxel of a reported lesion relative to one that a reader drew.
         volume_mode: form of the volume loss, see `volume_loss`.
         ball_mode: "masks", the ball targets join the masks in the overlap term (see `write_targets`); "published", they
-            have a loss of their own (see `ball_loss`).
+            have a loss of their own (see `ball_loss`); "pseudo_labels", a baseline: the network's own components join
+            the masks instead, as many as there are lesions (see `pseudo_label_targets`).
         batch_dice: one Dice a label over the batch, so that a patch without lesions pulls against hedging.
     """
 
@@ -45,6 +48,7 @@ class LossWeights:
     ball: float = 1.0
     absence: float = 0.01
     attenuation: float = 0.01
+    presence: float = 0.0
     volume_mode: Mode = "interval"
     ball_mode: BallMode = "masks"
     batch_dice: bool = True
@@ -76,7 +80,7 @@ def report_losses(
     plan: BallPlan | None = None,
     tissue: Tissue | None = None,
 ) -> dict[str, Tensor]:
-    """The terms "overlap", "volume", "ball", "absence", "attenuation" (not weighted) and their weighted sum "total".
+    """The terms "overlap", "volume", "ball", "absence", "attenuation", "presence", not weighted, and their sum "total".
 
     Overlap and volume act on the final logits and on the auxiliary head, where there is one (mean of the two; a head of
     lower resolution is interpolated to the final grid), absence and ball on the final logits. As published
@@ -95,7 +99,7 @@ def report_losses(
     if auxiliary is not None and auxiliary.shape[2:] != logits.shape[2:]:
         auxiliary = functional.interpolate(auxiliary, size=logits.shape[2:], mode="trilinear", align_corners=False)
     zero = logits.flatten()[:0].sum()
-    terms = {"volume": zero, "ball": zero, "absence": zero, "attenuation": zero}
+    terms = dict.fromkeys(REPORT_TERMS, zero)
     known, voxel_weight = state, None
     if reports is not None:
         s, labels = reports, reports.region.shape[1]
@@ -110,6 +114,8 @@ def report_losses(
         ]
         terms["volume"] = torch.stack(volumes).mean()
         terms["absence"] = absence_loss(own, s.region, s.absent, s.weight)
+        if weights.presence > 0:
+            terms["presence"] = presence_loss(own, s.region, s.volume_lo > 0, s.weight)
         if tissue is not None and weights.attenuation > 0:
             terms["attenuation"] = attenuation_loss(
                 own, tissue.image, tissue.organ, s.region, s.attenuation, s.weight, s.spacing_mm, step=tissue.step
@@ -120,9 +126,10 @@ def report_losses(
                 lesion_volume_mm3=s.lesion_volume_mm3, lesion_known=s.lesion_known, rest_negative=s.rest_negative,
                 weight=s.weight, spacing_mm=s.spacing_mm, teacher_logits=teacher_logits, plan=plan,
             )  # fmt: skip
-        elif plan.rows:
-            targets = ball_targets(
-                own if teacher_logits is None else teacher_logits,
+        elif plan.rows and weights.ball > 0:
+            teacher = own if teacher_logits is None else teacher_logits
+            targets = pseudo_label_targets(teacher, s, plan) if weights.ball_mode == "pseudo_labels" else ball_targets(
+                teacher,
                 region=s.region, lesion_index=s.lesion_index, lesion_diameters_mm=s.lesion_diameters_mm,
                 lesion_volume_mm3=s.lesion_volume_mm3, lesion_known=s.lesion_known, rest_negative=s.rest_negative,
                 spacing_mm=s.spacing_mm, plan=plan,
@@ -133,5 +140,5 @@ def report_losses(
     overlap = masked_dice_bce(logits, known, voxel_weight, batch_dice=weights.batch_dice)
     if auxiliary is not None:
         overlap = (overlap + masked_dice_bce(auxiliary, known, voxel_weight, batch_dice=weights.batch_dice)) / 2
-    report = sum((getattr(weights, name) * terms[name] for name in ("volume", "ball", "absence", "attenuation")), zero)
+    report = sum((getattr(weights, name) * terms[name] for name in REPORT_TERMS), zero)
     return {**terms, "overlap": overlap, "total": weights.overlap * overlap + weights.report * report}

@@ -35,6 +35,7 @@ class LossSettings(_Section):
     ball: float = Field(default=1.0, ge=0)  # a voxel of a reported lesion weighs as much as one that a reader drew
     absence: float = Field(default=0.01, ge=0)  # absent regions are ordinary negatives of the masked Dice + BCE already
     attenuation: float = Field(default=0.01, ge=0)  # as published
+    presence: float = Field(default=0.0, ge=0)  # "there is a lesion in it", which volume and ball say better
     volume_mode: Literal["interval", "published"] = "interval"
     ball_mode: BallMode = "masks"  # "published": a loss of its own; it over-paints, see docs/supervision.md
     teacher: bool = True  # the EMA model, not the model itself, chooses where the ball targets lie

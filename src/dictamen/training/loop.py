@@ -71,6 +71,7 @@ class Trainer:
             ball=config.losses.ball,
             absence=config.losses.absence,
             attenuation=config.losses.attenuation,
+            presence=config.losses.presence,
             volume_mode=config.losses.volume_mode,
             ball_mode=config.losses.ball_mode,
         )
