@@ -1,14 +1,16 @@
 """Few masks, few masks + reports, all masks: train, compare, write the table. Resumable.
 
-usage: python benchmarks/experiments/arms.py NAME COHORT OUTPUT [--masks 6] [--seeds 3] [--set key=value ...]
+usage: python benchmarks/experiments/arms.py NAME COHORT OUTPUT [--masks 6] [--seeds 0 1 2] [--arms NAME ...] [--set KEY=VALUE ...]
 
 COHORT is a cohort folder whose training studies all have masks: the arms `masks` and `masks+reports` use those of a few
 and treat the others as report studies. Each seed draws other masks, initial weights and batches. Writes
 benchmarks/results/NAME.md with date, command and the table.
 
-The two cohorts of the published tables:
-  dictamen phantom -o phantom --studies 200 --validation 12 --test 60 --tasks kidney --all-masks --seed 1
-  dictamen cohort build phantom/studies.csv -o phantom_cohort --spacing-mm 4
+The cohorts of the tables:
+  dictamen phantom -o phantom --studies 240 --validation 30 --test 60 --tasks kidney --all-masks --seed 1
+  dictamen cohort build phantom/studies.csv -o phantom_cohort --spacing-mm 5
+  python benchmarks/real/kidney_cohort.py SHARED_DATA kidney
+  dictamen cohort build kidney/studies.csv -o kidney_cohort --spacing-mm 4
   python benchmarks/real/sarcoma_cohort.py SHARED_DATA sarcoma
   dictamen cohort build sarcoma/studies.csv -o sarcoma_cohort
 """
@@ -21,7 +23,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dictamen.experiments.arms import standard_arms
+from dictamen.experiments.arms import ALL, FEW, REPORTS, standard_arms
 from dictamen.experiments.experiment import run_experiment
 from dictamen.training.config import resolve, to_toml
 
@@ -36,6 +38,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--masks", type=int, default=6)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--arms", nargs="+", default=[FEW, REPORTS, ALL])
     parser.add_argument("--set", dest="settings", action="append", default=[])
     arguments = parser.parse_args()
     base = resolve(None, arguments.settings)
@@ -43,7 +46,7 @@ def main() -> None:
     result = run_experiment(
         arguments.cohort,
         arguments.output,
-        standard_arms(arguments.masks),
+        standard_arms(arguments.masks, arguments.arms),
         seeds=arguments.seeds,
         base=base,
         resume=True,
