@@ -1,6 +1,7 @@
 """Few masks, few masks + reports, all masks: train, compare, write the table. Resumable.
 
-usage: python benchmarks/experiments/arms.py NAME COHORT OUTPUT [--masks 6] [--seeds 0 1 2] [--arms NAME ...] [--set KEY=VALUE ...]
+usage: python benchmarks/experiments/arms.py NAME COHORT OUTPUT
+         [--masks 6] [--seeds 0 1 2] [--arms NAME ...] [--set KEY=VALUE ...]
 
 COHORT is a cohort folder whose training studies all have masks: the arms `masks` and `masks+reports` use those of a few
 and treat the others as report studies. Each seed draws other masks, initial weights and batches. Writes
