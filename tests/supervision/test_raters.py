@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from dictamen.errors import InputError
+from dictamen.supervision.feedback import RegionAnswer
 from dictamen.supervision.raters import (
     OrdinalModel,
     dawid_skene,
     fit_jointly,
     fit_ordinal,
+    likely_directions,
     pairs_of_raters,
     weighted_kappa,
 )
@@ -88,6 +90,24 @@ def test_dawid_skene_trusts_the_reliable_raters() -> None:
     assert all(row.sum() == pytest.approx(1) for row in found.posterior.values())
     with pytest.raises(InputError, match="Dawid-Skene"):
         dawid_skene([("a", "r", "sideways")], DIRECTIONS)
+
+
+def test_directions_of_double_reads_alone() -> None:
+    def say(region: int, rater: str, direction: str) -> RegionAnswer:
+        return RegionAnswer.model_validate(
+            {"study_id": "s", "rater": rater, "label": "spleen", "mask_sha256": "m", "scheme": "x", "region": region}
+            | {"score": 3, "direction": direction}
+        )
+
+    alone = [say(region, "a", "over") for region in range(1, 5)]
+    assert likely_directions(alone) == {}
+    several = [
+        say(region, rater, "under" if rater == "poor" and region % 2 else "over")
+        for region in range(1, 21)
+        for rater in ("a", "b", "poor")
+    ]
+    found = likely_directions([*several, say(30, "a", "under")])
+    assert {place[-1] for place in found} == set(range(1, 21)) and set(found.values()) == {"over"}
 
 
 def test_weighted_kappa_against_its_definition() -> None:

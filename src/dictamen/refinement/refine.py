@@ -31,6 +31,7 @@ from dictamen.refinement.study import back_to_source, study_case
 from dictamen.refinement.train import train_refiner
 from dictamen.review.masks import MaskSource, only_label
 from dictamen.supervision.feedback import RegionAnswer, current_answers, most_trusted
+from dictamen.supervision.raters import likely_directions
 from dictamen.supervision.score_scale import ScoreScale
 
 logger = logging.getLogger(__name__)
@@ -144,6 +145,7 @@ def _train(
     config, scale = config or RefineConfig(), scale or ScoreScale()
     mine = most_trusted(answer for answer in answers if answer.label == label)
     scheme = _scheme(mine, label)
+    directions = likely_directions(mine)
     cases: list[RefineCase] = []
     for study_id, text in dict.fromkeys((answer.study_id, answer.scheme) for answer in mine):
         if study_id not in set(source.studies()):
@@ -152,7 +154,15 @@ def _train(
         cut = RegionScheme.from_text(text)
         cases.append(
             study_case(
-                cohort, source, study_id=study_id, label=label, scheme=cut, config=config, answers=mine, scale=scale
+                cohort,
+                source,
+                study_id=study_id,
+                label=label,
+                scheme=cut,
+                config=config,
+                answers=mine,
+                scale=scale,
+                directions=directions,
             )
         )
     answered = Counter[str]()

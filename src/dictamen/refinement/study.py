@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from dictamen.refinement.apply import Change, Refined
 from dictamen.refinement.case import RefineCase, make_case
 from dictamen.refinement.config import RefineConfig
 from dictamen.review.masks import MaskSource
-from dictamen.supervision.feedback import RegionAnswer
+from dictamen.supervision.feedback import Direction, RegionAnswer
 from dictamen.supervision.region_targets import region_targets
 from dictamen.supervision.score_scale import ScoreScale
 
@@ -33,11 +33,13 @@ def study_case(
     config: RefineConfig,
     answers: Sequence[RegionAnswer] = (),
     scale: ScoreScale | None = None,
+    directions: Mapping[tuple[str, str, str, str, int], Direction] | None = None,
 ) -> RefineCase:
     """The case of one study; answers on another version of the mask or another scheme count nothing.
 
     Args:
         answers: current answers, of any study.
+        directions: place of an answer -> direction found by a model of the raters, which replaces their vote.
 
     Raises:
         InputError: no such mask, or a crop too large.
@@ -50,6 +52,7 @@ def study_case(
     region = seen.regions(scheme, image)
     place = (study_id, label, seen.sha256, scheme.to_text())
     said = [answer for answer in answers if answer.place[:4] == place]
+    named = {answer.region: directions[answer.place] for answer in said if directions and answer.place in directions}
     case = make_case(
         study_id=study_id,
         image=image,
@@ -58,7 +61,9 @@ def study_case(
         spacing_mm=arrays.spacing_mm,
         scheme=scheme,
         window=config.window,
-        targets=region_targets(said, regions=int(region.max(initial=0)), scale=scale) if said else None,
+        targets=region_targets(said, regions=int(region.max(initial=0)), scale=scale, rater_directions=named)
+        if said
+        else None,
         edges=config.edges,
     )
     if case.mask.size > LARGEST_CROP:

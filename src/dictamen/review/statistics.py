@@ -9,10 +9,16 @@ from typing import Any
 import numpy as np
 
 from dictamen.supervision.feedback import PERFECT, RegionAnswer
-from dictamen.supervision.raters import OrdinalModel, dawid_skene, fit_jointly, pairs_of_raters, weighted_kappa
+from dictamen.supervision.raters import (
+    DIRECTIONS,
+    OrdinalModel,
+    dawid_skene,
+    fit_jointly,
+    pairs_of_raters,
+    weighted_kappa,
+)
 from dictamen.supervision.score_scale import ScoreScale
 
-DIRECTIONS = ("over", "under", "mixed", "none")
 FEWEST_SHARED = 5
 """Regions that a rater has in common with others, or with gold, from which severity and noise are shown."""
 

@@ -5,18 +5,21 @@ Eight experts on a scale of four agree at Krippendorff alpha .34: raters are mod
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from dictamen.errors import InputError
-from dictamen.supervision.feedback import PERFECT
+from dictamen.supervision.feedback import PERFECT, Direction, RegionAnswer
 from dictamen.supervision.score_scale import CUTS, ScoreScale
 
 FloatArray = npt.NDArray[np.float64]
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
 LEAST_NOISE, MOST_NOISE = 0.005, 0.3
 """Of a rater, in Dice: below, one answer would outweigh all others; above, it says nothing."""
@@ -201,6 +204,20 @@ def dawid_skene(answers: Sequence[tuple[Hashable, str, str]], classes: Sequence[
         posterior=dict(zip(items, posterior, strict=True)),
         confusion=dict(zip(raters, confusion, strict=True)),
     )
+
+
+def likely_directions(answers: Sequence[RegionAnswer]) -> dict[tuple[str, str, str, str, int], Direction]:
+    """Place -> direction by Dawid-Skene, of regions that several raters scored; empty where no region was read twice.
+
+    Args:
+        answers: current ones.
+    """
+    said = [(answer.place, answer.rater, answer.direction) for answer in answers if answer.direction is not None]
+    reads = Counter(place for place, _, _ in said)
+    if not any(count > 1 for count in reads.values()):
+        return {}
+    model = dawid_skene([(place, rater, given) for place, rater, given in said], DIRECTIONS)
+    return {place: DIRECTIONS[int(model.posterior[place].argmax())] for place, count in reads.items() if count > 1}
 
 
 def weighted_kappa(first: Sequence[int], second: Sequence[int], *, classes: int = PERFECT) -> float:
