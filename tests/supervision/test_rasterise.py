@@ -27,6 +27,7 @@ from dictamen.supervision.patch import NEGATIVE, POSITIVE, UNKNOWN
 from dictamen.supervision.picture import describe, picture
 from dictamen.supervision.rasterise import StudyPatch, StudyRegions, StudySupervisor, collate
 from dictamen.supervision.region_geometry import Dilation
+from dictamen.supervision.study_patch import block_means, coarser
 
 SPACING = (3.0, 2.0, 1.5)
 SHAPE = (80, 60, 60)
@@ -86,6 +87,18 @@ def test_a_part_reaches_beyond_its_borders_but_not_far_out_of_the_organ() -> Non
     pole = 10 + 40 * 2 / 3  # first voxel of the upper third
     assert 0 < outside.max() <= 3
     assert pole - 15 / 1.5 - 1 <= found.box[0][2] < pole - 8
+
+
+def test_a_coarser_patch_keeps_what_is_said_and_where() -> None:
+    patch = whole_patch(regions_of(LEFT))
+    half = coarser(patch, 2)
+    assert half.state.shape == (len(patch.state), *(n // 2 for n in SHAPE))
+    assert np.array_equal(half.region, patch.region[:, 1::2, 1::2, 1::2])
+    assert np.array_equal(half.lesion_volume_mm3, patch.lesion_volume_mm3)
+    volumes = [np.count_nonzero(p.region[0] == 1) * p.spacing_mm.prod() for p in (patch, half)]
+    assert volumes[1] == pytest.approx(volumes[0], rel=0.05)
+    image = np.arange(4 * 4 * 2, dtype=np.int16).reshape(4, 4, 2)
+    assert block_means(image, 2)[1, 0, 0] == image[2:4, 0:2, 0:2].mean()
 
 
 @pytest.mark.parametrize(

@@ -70,3 +70,18 @@ def test_the_stream_gives_the_batches_of_its_steps(cohort: Cohort, config: Train
 def test_a_batch_is_a_whole_number_of_patches(config: TrainConfig, masks: float, reports: float) -> None:
     with pytest.raises(UsageError, match="whole number"):
         validated({**config.model_dump(), "masks_per_batch": masks, "reports_per_batch": reports})
+
+
+def test_regions_larger_than_a_patch_are_seen_at_lower_resolution(cohort: Cohort, config: TrainConfig) -> None:
+    made = maker(cohort, config, supervision=("reports",), patch_size=(8, 8, 8), anywhere=0.0, lesion_centred=1.0)
+    spacing, whole = set(), set()
+    for step in range(24):
+        reports = made.batch(step).reports
+        assert reports is not None
+        assert reports.region.shape[2:] == (8, 8, 8)
+        for index, values in enumerate(reports.spacing_mm):
+            spacing.add(round(float(values.mean()) / 8))
+            if (reports.volume_lo[index] > 0).any():
+                whole.add(round(float(values.mean()) / 8))
+    assert {1, 2} <= spacing <= {1, 2, 3, 4}
+    assert whole & {2, 3}, "no lower bound was ever used"

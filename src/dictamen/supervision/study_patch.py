@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +66,26 @@ def without_regions(state: UInt8Array, spacing_mm: Sequence[float]) -> StudyPatc
         lesion_known=np.zeros(0, bool),
         spacing_mm=np.asarray(spacing_mm, np.float32),
     )
+
+
+def coarser(patch: StudyPatch, factor: int) -> StudyPatch:
+    """The patch on a grid of `factor` times the spacing: of each block the voxel next to its centre. Tables stay."""
+    middle = slice(factor // 2, None, factor)
+    cut = (slice(None), middle, middle, middle)
+    return replace(
+        patch,
+        state=np.ascontiguousarray(patch.state[cut]),
+        region=np.ascontiguousarray(patch.region[cut]),
+        spacing_mm=patch.spacing_mm * np.float32(factor),
+    )
+
+
+def block_means(image: npt.NDArray[np.generic], factor: int) -> FloatArray:
+    """The mean of each block of `factor`^3 voxels; the extents [X, Y, Z] are multiples of it."""
+    x, y, z = (n // factor for n in image.shape)
+    blocks = image.reshape(x, factor, y, factor, z, factor)
+    means: FloatArray = blocks.mean(axis=(1, 3, 5), dtype=np.float32)
+    return means
 
 
 def collate(patches: Sequence[StudyPatch]) -> PatchSupervision:

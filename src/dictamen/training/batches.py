@@ -13,18 +13,24 @@ import torch
 from torch import Tensor
 
 from dictamen.cohort.sampling import Box, StratifiedSampler, patch_start, start_containing
-from dictamen.cohort.store import Cohort
+from dictamen.cohort.store import Cohort, Kind
 from dictamen.losses.ball_plan import BallPlan, plan_of
 from dictamen.supervision.from_findings import constraints
 from dictamen.supervision.ledger import Ledger
 from dictamen.supervision.patch import PatchSupervision
 from dictamen.supervision.rasterise import StudyPatch, StudyRegions, StudySupervisor, collate
+from dictamen.supervision.study_patch import block_means, coarser
 from dictamen.training.augmentation import Augmenter
 from dictamen.training.config import TrainConfig
 from dictamen.training.plan import Plan
 
 REGIONS_KEPT = 4096
 """Studies whose region geometry stays in memory, about 100 kB each."""
+PATCH_KINDS: tuple[Kind, ...] = ("organs", "image")
+AT_LOWER_RESOLUTION = 0.5
+"""How often a region that is larger than a patch is seen as a whole, at half, a third or a quarter of the resolution;
+otherwise a piece of it, of which a report says an upper bound alone."""
+COARSEST = 4
 PREFETCH = 4
 """Batches made ahead of the step that needs them."""
 
@@ -136,14 +142,16 @@ class BatchMaker:
     def _report_patch(self, study_id: str, rng: np.random.Generator, ledger: Ledger) -> tuple[np.ndarray, StudyPatch]:
         study, size, regions = self.cohort.study(study_id), self.config.patch_size, self.regions(study_id)
         box = self._box(regions.positive_boxes, regions.other_boxes, rng)
+        factor = 1
         if box is None:
             start = patch_start(study.shape, size, rng=rng)
         else:  # a region that is cut by the patch loses its lower bound and its lesions
-            start = start_containing(study.shape, size, box, rng=rng)
-        patch = self.supervisor.patch_from_regions(
-            regions, study.patch("organs", start, size), start, size, ledger=ledger
-        )
-        return study.patch("image", start, size), patch
+            factor = _coarseness(box, size) if rng.random() < AT_LOWER_RESOLUTION else 1
+            start = start_containing(study.shape, [n * factor for n in size], box, rng=rng)
+        x, y, z = (n * factor for n in size)
+        organs, image = (study.patch(kind, start, (x, y, z)) for kind in PATCH_KINDS)
+        patch = self.supervisor.patch_from_regions(regions, organs, start, (x, y, z), ledger=ledger)
+        return (image, patch) if factor == 1 else (block_means(image, factor), coarser(patch, factor))
 
     def _box(self, lesions: Sequence[Box], others: Sequence[Box], rng: np.random.Generator) -> Box | None:
         """What the patch is centred on: a lesion (or region with one), an organ (or clear region), or nothing."""
@@ -172,6 +180,12 @@ class BatchMaker:
         normalised, labels, zoom = self.augment(normalised, labels, rng=rng)
         state, region = labels.numpy()
         return normalised, replace(patch, state=state, region=region, spacing_mm=patch.spacing_mm / zoom)
+
+
+def _coarseness(box: Box, size: Sequence[int]) -> int:
+    """Voxels that become one along each axis, so that the box fits; 1 where no allowed number is enough."""
+    needed = int(np.ceil(((box[1] - box[0]) / np.asarray(size)).max()))
+    return needed if needed <= COARSEST else 1
 
 
 class _Draw:
