@@ -55,7 +55,7 @@ async function open(number) {
   showStudies();
   showRegions();
   byId("region-name").textContent = "Cutting the mask …";
-  const told = await get(`/api/studies/${number}/regions`);
+  const told = await get(`/api/studies/${number}/regions`).catch((error) => { byId("region-name").textContent = ""; throw error; });
   if (state.study !== study) return;
   state.regions = told.regions;
   for (const answer of told.answers) state.answers.set(answer.region, answer);
@@ -64,6 +64,14 @@ async function open(number) {
   surface.open(number, told.spacing_mm).catch((error) => tell(error.message, true));
   if (!told.regions.length) { tell("This study has no voxel of the label."); return; }
   goTo((told.regions.find((r) => !state.answers.has(r.region)) || told.regions[0]).region);
+  const coming = following();
+  if (coming) get(`/api/studies/${coming.number}/regions`).catch(() => {});  // cut while this one is looked at
+}
+
+// The next study of the list, after the last one the first, that waits for this rater.
+function following() {
+  const here = state.studies.findIndex((s) => s.number === state.study.number);
+  return [...state.studies.slice(here + 1), ...state.studies.slice(0, here)].find((s) => !isFinished(s) && (!s.by_others || s.for_all));
 }
 
 function count() {
@@ -142,9 +150,8 @@ const next = attempt(async () => {
   const order = state.regions.map((r) => r.region), from = order.indexOf(state.region);
   const open_ = [...order.slice(from + 1), ...order.slice(0, from + 1)].find((region) => !state.answers.has(region));
   if (open_) { goTo(open_); tell(""); return; }
-  const here = state.studies.findIndex((s) => s.number === state.study.number);
-  const following = [...state.studies.slice(here + 1), ...state.studies.slice(0, here)].find((s) => !isFinished(s) && (!s.by_others || s.for_all));
-  if (following) await open(following.number);
+  const coming = following();
+  if (coming) await open(coming.number);
   else tell("All studies are done.");
 });
 
