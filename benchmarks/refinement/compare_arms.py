@@ -45,8 +45,8 @@ GOLD = 0.1
 NO_EDGE, NO_SCORE, NO_DIRECTION = {"edge": 0.0}, {"score": 0.0}, {"direction": 0.0}
 MAIN = ("score", "full masks", "noisy rater", "noisy, calibrated", "noisy, ordinal")
 ABLATIONS = (
-    "no direction", "no score", "no edge", "hinge", "barrier", "one region", "12 regions", "direction weight 1",
-    "edge weight 1",
+    "no balance", "noisy, ordinal, no balance", "no direction", "no score", "no edge", "hinge", "barrier", "one region",
+    "12 regions", "direction weight 1", "edge weight 1",
 )  # fmt: skip
 UNTRAINED = {"random walker": random_walker, "intensity model": intensity_model}
 RESULTS = Path(__file__).parents[1] / "results"
@@ -79,6 +79,13 @@ def setting(arm: str, seed: int, six: RegionScheme, gold: tuple[list[int], list[
             noisy,
             ScoreScale(cuts=ordinal.cuts),
             {"score_mode": "ordinal", "rater_noise": ordinal.noise["simulated"]},
+        ),
+        "no balance": Setting(six, SimulatedRater(), ScoreScale(), {"balance": False}),
+        "noisy, ordinal, no balance": Setting(
+            six,
+            noisy,
+            ScoreScale(cuts=ordinal.cuts),
+            {"score_mode": "ordinal", "rater_noise": ordinal.noise["simulated"], "balance": False},
         ),
         "no direction": Setting(six, SimulatedRater(), ScoreScale(), NO_DIRECTION),
         "no score": Setting(six, SimulatedRater(), ScoreScale(), NO_SCORE),

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from dictamen.anatomy.region_scheme import RegionScheme
 from dictamen.supervision.feedback import FindingVerdict, RegionAnswer, current_answers, current_verdicts
-from dictamen.supervision.region_targets import DIRECTION_CODES, region_targets
+from dictamen.supervision.region_targets import DIRECTION_CODES, RegionTargets, balanced, region_targets
 from dictamen.supervision.score_scale import ScoreScale
 
 SCHEME = RegionScheme("slab").to_text()
@@ -82,3 +82,18 @@ def test_one_row_a_region() -> None:
     assert table.direction.tolist() == [DIRECTION_CODES["over"], 0, DIRECTION_CODES["mixed"], 0]
     told = region_targets(answers, regions=4, rater_directions={3: "under"})
     assert told.direction[2] == DIRECTION_CODES["under"]
+
+
+def test_balanced_directions_count_the_same_up_to_a_limit() -> None:
+    def table(*directions: int) -> RegionTargets:
+        full = np.ones(len(directions), dtype=np.float32)
+        return RegionTargets(full, full, full, np.array(directions, dtype=np.uint8), (np.array(directions) > 0) * full)
+
+    tables = [table(1, 1, 1, 4, 4, 0), table(1, 1, 1, 2, 4, 4)]
+    after = balanced(tables)
+    sums = [sum(float(t.weight[t.direction == code].sum()) for t in after) for code in (1, 2, 4)]
+    assert sums == pytest.approx([11 / 3, 11 / 3, 11 / 3])
+    assert after[0].weight[-1] == 0
+    rare = balanced([table(*[1] * 60, 2)])[0]
+    assert rare.weight[-1] == 4  # not the 30 that would make it even
+    assert balanced([table(0)])[0].weight[0] == 0

@@ -30,6 +30,7 @@ class RefineConfig(BaseModel):
     band: float = Field(default=0.2, ge=0)
     score_mode: Literal["centre", "hinge", "barrier", "ordinal"] = "centre"
     rater_noise: float = Field(default=0.03, gt=0)  # in Dice, for the ordinal mode
+    balance: bool = True  # each direction counts the same: else the rare one, missing tissue, is not learned
     edges: Literal["gradient", "intensity"] = "gradient"
     window: IntensityWindow = IntensityWindow()
     jitter: float = Field(default=0.1, ge=0)  # random contrast and brightness of a crop, in normalised units

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from dictamen.models.ema import ExponentialMovingAverage
 from dictamen.models.refiner import Refiner
 from dictamen.refinement.case import CaseTensors, RefineCase, tensors
 from dictamen.refinement.config import RefineConfig
+from dictamen.supervision.region_targets import balanced
 
 Objective = Callable[[Tensor, CaseTensors, int], dict[str, Tensor]]
 """(logits [1, 1, X, Y, Z], the case, its number) -> terms with "total"."""
@@ -49,6 +51,9 @@ def train_refiner(
             "No region has been answered: there is nothing to learn from.",
             next_step="score regions with `dictamen review`, or import answers",
         )
+    if objective is None and config.balance:
+        tables = balanced([case.targets for case in used if case.targets])
+        used = [replace(case, targets=table) for case, table in zip(used, tables, strict=True)]
     loss_of = objective or feedback_objective(config)
     prepared = [tensors(case) for case in used]
     with torch.random.fork_rng(devices=[]):
