@@ -13,6 +13,8 @@ from dictamen.supervision.constraint import Constraint, Region
 from dictamen.supervision.study_regions import RegionKind, StudyRegions, kind_of
 
 MM3_PER_ML = 1000.0
+FULL_WEIGHT = 0.95
+"""The confidence of a plain statement; saying "weight 0.98" of each would hide the doubtful ones."""
 
 
 @dataclass(frozen=True)
@@ -90,4 +92,4 @@ def _number(value: float) -> str:
 
 
 def _weight(weight: float) -> str:
-    return "" if weight == 1 else f" (weight {weight:.2g})"
+    return "" if weight >= FULL_WEIGHT else f" (weight {weight:.2g})"
