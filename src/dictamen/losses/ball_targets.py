@@ -24,9 +24,9 @@ TARGET, BORDER = 0.8, 1.2
 LAST_WEIGHT = 0.5
 """Weight of the N-th most probable voxel over the first's: 1 - c with c = .5, as published."""
 
-GATE = 0.1
-"""Smoothed probability from which a target is trusted fully: a tenth of a lesion found with certainty, and far above
-the haze that fulfils a volume without finding anything (.5 mL spread over a kidney of 150 mL is .003)."""
+GATE = 0.5
+"""Smoothed probability from which a target is trusted fully: half of a lesion found with certainty. The haze that
+fulfils a volume without finding anything counts next to nothing (.5 mL spread over a kidney of 150 mL is .003)."""
 
 TOUCHING = 1 + 1e-4
 """Distances that equal a radius up to rounding count as inside."""
