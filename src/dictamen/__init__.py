@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from dictamen.inference.predict import predict
     from dictamen.interval import Interval
     from dictamen.phantom.generate import write_phantom
+    from dictamen.pretraining.config import PretrainConfig
+    from dictamen.pretraining.pretrain import pretrain
     from dictamen.refinement.refine import refine
     from dictamen.reports.rules import read_report
     from dictamen.review.store import FeedbackStore
@@ -29,12 +31,14 @@ _HOMES = {
     "FeedbackStore": "dictamen.review.store",
     "InputError": "dictamen.errors",
     "Interval": "dictamen.interval",
+    "PretrainConfig": "dictamen.pretraining.config",
     "ResourceError": "dictamen.errors",
     "TrainConfig": "dictamen.training.config",
     "UsageError": "dictamen.errors",
     "build_cohort": "dictamen.cohort.build",
     "evaluate": "dictamen.evaluation.evaluate",
     "predict": "dictamen.inference.predict",
+    "pretrain": "dictamen.pretraining.pretrain",
     "read_report": "dictamen.reports.rules",
     "refine": "dictamen.refinement.refine",
     "run_experiment": "dictamen.experiments.experiment",
@@ -48,12 +52,14 @@ __all__ = [
     "FeedbackStore",
     "InputError",
     "Interval",
+    "PretrainConfig",
     "ResourceError",
     "TrainConfig",
     "UsageError",
     "build_cohort",
     "evaluate",
     "predict",
+    "pretrain",
     "read_report",
     "refine",
     "run_experiment",

@@ -23,6 +23,7 @@ VERBS = {
     "read": "Read free-text reports into findings.",
     "cohort": "Build, describe and check a cohort of studies.",
     "phantom": "Write a generated cohort in plain NIfTI and csv.",
+    "pretrain": "Pretrain an encoder on pairs of scan and report, without masks.",
     "train": "Train a segmentation model from masks and reports.",
     "predict": "Segment volumes with a trained model.",
     "evaluate": "Measure predictions against masks or against reports alone.",
@@ -35,7 +36,7 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it."""
 BAD_USAGE = 2
 """Exit code for a wrong option, ours and the option parser's."""
-RESUMABLE = frozenset({"demo", "train", "predict", "refine", "experiment"})
+RESUMABLE = frozenset({"demo", "pretrain", "train", "predict", "refine", "experiment"})
 """Verbs that go on with `--resume`, as `cohort build` does."""
 CHATTER = ("lightning_fabric.utilities",)
 """Loggers of libraries that tell at each start what device and precision they use; warnings still come through."""

@@ -28,6 +28,9 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="Change one setting, e.g. steps=5000, losses.ball=0.5."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
+    pretrained: Annotated[
+        Path | None, typer.Option(help="Run folder of `dictamen pretrain`, whose encoder is the start.")
+    ] = None,
     feedback: Annotated[
         str | None,
         typer.Option(help="Feedback with verdicts on findings (file or URL); default: that of the cohort, if any."),
@@ -49,6 +52,7 @@ def train(
         settings or (),
         preset=preset,
         seed=seed,
+        pretrained=str(pretrained) if pretrained else None,
         supervision=supervision.replace(" ", "").split(",") if supervision else None,
     )
     opened = _with_verdicts(Cohort.open(cohort), feedback)

@@ -25,13 +25,21 @@ class _Part(BaseModel):
 
 
 class Architecture(_Part):
-    """What `models.presets.build` was called with."""
+    """What `models.presets.build` was called with, and the tag maps attached to it.
+
+    Attributes:
+        tags: names of the tags (`supervision.tags.Tag.name`); empty: no maps.
+        tag_dimension, tag_channels: of the embeddings of the tags, and of the features that the maps are made of.
+    """
 
     preset: str
     in_channels: int = Field(default=1, ge=1)
     out_channels: int = Field(ge=1)
     auxiliary_head: bool = False
     overrides: dict[str, Any] = Field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    tag_dimension: int = Field(default=0, ge=0)
+    tag_channels: int = Field(default=0, ge=0)
 
 
 class OutputLabel(_Part):

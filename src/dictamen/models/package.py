@@ -20,6 +20,7 @@ from dictamen.errors import InputError, UsageError, resource_errors
 from dictamen.files import write_json, write_text
 from dictamen.models import presets
 from dictamen.models.card import FORMAT_VERSION, ModelCard, readme
+from dictamen.models.tag_maps import attach_tag_maps
 
 logger = logging.getLogger(__name__)
 
@@ -146,13 +147,16 @@ def _network(card: ModelCard) -> nn.Module:
     """The card's network with weights of no meaning; the caller's random numbers are left as they were."""
     made = card.architecture
     with torch.random.fork_rng(devices=[]):
-        return presets.build(
+        network = presets.build(
             made.preset,
             in_channels=made.in_channels,
             out_channels=made.out_channels,
             auxiliary_head=made.auxiliary_head,
             **made.overrides,
         )
+        if made.tags:
+            attach_tag_maps(network, torch.zeros(len(made.tags), made.tag_dimension), channels=made.tag_channels)
+        return network
 
 
 def _check(

@@ -23,6 +23,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dictamen.errors import UsageError
+from dictamen.models.tag_maps import TagMaps
 
 PRIOR = 0.01
 """Probability of every label before training: lesions are rare, so the first steps need not unlearn 0.5 everywhere,
@@ -30,10 +31,14 @@ which is the most expensive mistake for the volume and absence losses (focal los
 
 
 class SegmentationOutput(NamedTuple):
-    """Logits of independent labels (sigmoid, not softmax), and those of the auxiliary head where there is one."""
+    """Logits of independent labels (sigmoid, not softmax), and those of the auxiliary head where there is one.
+
+    `maps` are the tag maps of the deepest features, background first, where they are attached (`models.tag_maps`).
+    """
 
     logits: Float[Tensor, "B L X Y Z"]
     auxiliary: Float[Tensor, "B L X Y Z"] | None
+    maps: Float[Tensor, "B K x y z"] | None = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +163,7 @@ class SegmentationNetwork(nn.Module):
         self.activate = nn.Sequential(nn.InstanceNorm3d(features, affine=True), nn.LeakyReLU(0.01, inplace=True))
         self.head = _head(features, out_channels)
         self.auxiliary_head = _head(features, out_channels) if auxiliary_head else None
+        self.tag_maps: TagMaps | None = None
 
     def forward(self, image: Float[Tensor, "B C X Y Z"]) -> SegmentationOutput:
         """Logits at the resolution of `image`.
@@ -167,7 +173,11 @@ class SegmentationNetwork(nn.Module):
         """
         check_patch(tuple(image.shape[2:]), self.divisor)
         features = self.activate(self.backbone(image))
-        return SegmentationOutput(self.head(features), self.auxiliary_head(features) if self.auxiliary_head else None)
+        return SegmentationOutput(
+            self.head(features),
+            self.auxiliary_head(features) if self.auxiliary_head else None,
+            self.tag_maps.take_maps() if self.tag_maps else None,
+        )
 
 
 def check_patch(sides: Sequence[int], divisor: int) -> None:
@@ -203,15 +213,7 @@ def build(
         UsageError: unknown preset, or an argument that its backbone doesn't take.
     """
     chosen = _preset(preset, overrides)
-    arguments = {**chosen.arguments, **{key: value for key, value in overrides.items() if key not in _OWN_FIELDS}}
-    try:
-        backbone = _factory(chosen)(in_channels=in_channels, out_channels=chosen.features, **arguments)
-    except (TypeError, ValueError, KeyError) as error:
-        raise UsageError(
-            f"The network `{preset}` can't be built: {error}.",
-            got=", ".join(f"{key}={value}" for key, value in overrides.items()) or None,
-            next_step="correct the `network` settings",
-        ) from error
+    backbone = build_backbone(preset, in_channels=in_channels, **overrides)
     return SegmentationNetwork(
         backbone,
         features=chosen.features,
@@ -219,6 +221,24 @@ def build(
         auxiliary_head=auxiliary_head,
         divisor=divisor(preset, **overrides),
     )
+
+
+def build_backbone(preset: str, *, in_channels: int, **overrides: Any) -> nn.Module:
+    """The backbone of `build`, without heads.
+
+    Raises:
+        UsageError: as `build`.
+    """
+    chosen = _preset(preset, overrides)
+    arguments = {**chosen.arguments, **{key: value for key, value in overrides.items() if key not in _OWN_FIELDS}}
+    try:
+        return _factory(chosen)(in_channels=in_channels, out_channels=chosen.features, **arguments)
+    except (TypeError, ValueError, KeyError) as error:
+        raise UsageError(
+            f"The network `{preset}` can't be built: {error}.",
+            got=", ".join(f"{key}={value}" for key, value in overrides.items()) or None,
+            next_step="correct the `network` settings",
+        ) from error
 
 
 def divisor(preset: str, **overrides: Any) -> int:

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import floor
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ AT_LOWER_RESOLUTION = 0.5
 """How often a region that is larger than a patch is seen as a whole, at half, a third or a quarter of the resolution;
 otherwise a piece of it, of which a report says an upper bound alone."""
 COARSEST = 4
+Made = TypeVar("Made", covariant=True)
 PREFETCH = 4
 """Batches made ahead of the step that needs them."""
 
@@ -205,10 +207,17 @@ class _Draw:
         return sampler.batch(position)[0][1]
 
 
-def stream(maker: BatchMaker, *, start: int, stop: int, threads: int) -> Iterator[Batch]:
+class Maker(Protocol[Made]):
+    """Makes the batch of any step."""
+
+    def batch(self, step: int) -> Made:
+        """The same for the same step, whatever was computed before."""
+
+
+def stream(maker: Maker[Made], *, start: int, stop: int, threads: int) -> Iterator[Made]:
     """Batches of steps [start, stop) in order, made ahead in threads: reading and numpy release Python's lock."""
     with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="batches") as pool:
-        pending: list[Future[Batch]] = []
+        pending: list[Future[Made]] = []
         try:
             for step in range(start, stop + PREFETCH):
                 if step < stop:

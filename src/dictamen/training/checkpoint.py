@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from dictamen.errors import InputError, UsageError
 from dictamen.files import atomic_path
-from dictamen.training.config import TrainConfig
 from dictamen.training.operating_point import OperatingPoint
 
 KEPT = 2
@@ -42,7 +42,7 @@ class TrainingState:
     best_points: tuple[OperatingPoint, ...] = ()
 
 
-def save(folder: Path, state: TrainingState, config: TrainConfig) -> Path:
+def save(folder: Path, state: TrainingState, config: BaseModel) -> Path:
     """Write `folder`/step_<n>.safetensors and remove all but the newest `KEPT`.
 
     Raises:
@@ -62,7 +62,7 @@ def save(folder: Path, state: TrainingState, config: TrainConfig) -> Path:
     return path
 
 
-def restore(folder: Path, state: TrainingState, config: TrainConfig) -> bool:
+def restore(folder: Path, state: TrainingState, config: BaseModel) -> bool:
     """Load the newest readable checkpoint into `state`; False where there is none.
 
     Raises:
@@ -133,7 +133,7 @@ def _load(state: TrainingState, tensors: Mapping[str, Tensor], path: Path) -> No
     torch.set_rng_state(tensors[GENERATOR])
 
 
-def _same_configuration(saved: Mapping[str, Any], config: TrainConfig, path: Path) -> None:
+def _same_configuration(saved: Mapping[str, Any], config: BaseModel, path: Path) -> None:
     now = config.model_dump(mode="json")
     changed = [key for key in now if key not in RESUMABLE_CHANGES and saved.get(key) != now[key]]
     if changed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -38,6 +38,8 @@ class LossSettings(_Section):
     presence: float = Field(default=0.0, ge=0)  # "there is a lesion in it", which volume and ball say better
     volume_mode: Literal["interval", "published"] = "interval"
     ball_mode: BallMode = "masks"  # "published": a loss of its own; it over-paints, see docs/supervision.md
+    # cross-entropy of a pretrained encoder's tag maps with the labels, so that they stay maps of their tags
+    tag_maps: float = Field(default=0.4, ge=0)
     teacher: bool = True  # the EMA model, not the model itself, chooses where the ball targets lie
 
 
@@ -58,6 +60,8 @@ class TrainConfig(_Section):
 
     preset: str = "unet"
     network: dict[str, Any] = Field(default_factory=dict)  # overrides of the preset's arguments
+    pretrained: str | None = None  # run folder of `dictamen pretrain`, whose encoder is the start
+    tag_maps: bool = True  # of a pretrained encoder: the network sees where each tag is, too
     supervision: tuple[Supervision, ...] = ("masks", "reports")
     targets: tuple[str, ...] | None = None  # lesion labels; None: all lesion labels of the cohort
     organs: tuple[str, ...] | None = None  # structures trained beside them; None: the targets' organs
@@ -136,11 +140,16 @@ def resolve(file: Path | None = None, assignments: Iterable[str] = (), **values:
         UsageError: an unknown key or a value out of range, with the key's name.
         InputError: the file can't be read as toml.
     """
-    merged: dict[str, Any] = _read_toml(file) if file else {}
-    merged.update({key: value for key, value in values.items() if value is not None})
+    return validated(merged(file, assignments, values), where=file)
+
+
+def merged(file: Path | None, assignments: Iterable[str], values: Mapping[str, object]) -> dict[str, Any]:
+    """The toml `file`, then `values` that are not None, then `key=value` assignments, not yet checked."""
+    settings: dict[str, Any] = _read_toml(file) if file else {}
+    settings.update({key: value for key, value in values.items() if value is not None})
     for assignment in assignments:
-        _assign(merged, assignment)
-    return validated(merged, where=file)
+        _assign(settings, assignment)
+    return settings
 
 
 def validated(values: dict[str, Any], *, where: object = None) -> TrainConfig:
@@ -174,7 +183,7 @@ def _keys_beside(place: tuple[str | int, ...]) -> list[str]:
     return list(section.model_fields)
 
 
-def to_toml(config: TrainConfig) -> str:
+def to_toml(config: BaseModel) -> str:
     """The configuration as toml, one key a line, None left out; `resolve` reads it back."""
     scalars, tables = [], []
     for key, value in config.model_dump(mode="json", exclude_none=True).items():

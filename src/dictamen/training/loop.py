@@ -19,6 +19,7 @@ from dictamen.models import precision, presets
 from dictamen.models.card import Architecture, ModelCard, TrainingStudies
 from dictamen.models.ema import ExponentialMovingAverage
 from dictamen.models.package import save_model
+from dictamen.models.pretrained import PretrainedCard, load_pretrained, start_from
 from dictamen.supervision.ledger import Ledger
 from dictamen.supervision.patch import POSITIVE
 from dictamen.supervision.rasterise import StudySupervisor
@@ -31,6 +32,7 @@ from dictamen.training.operating_point import OperatingPoint
 from dictamen.training.plan import Plan, output_labels
 from dictamen.training.record import MetricsLog
 from dictamen.training.schedule import learning_rate
+from dictamen.training.tag_supervision import matching, supervised_maps
 from dictamen.training.validation import validate
 
 Progress = Callable[[int, int, str], None]
@@ -50,6 +52,8 @@ class Trainer:
             auxiliary_head=config.auxiliary_head,
             **config.network,
         )
+        self.tags = self._start(network)
+        self.matched = matching(self.tags.tags, plan.labels) if self.tags else ()
         precision.arrange(network, self.precision)
         presets.check_patch(config.patch_size, network.divisor)
         self.ema = ExponentialMovingAverage(network, decay=config.ema_decay)
@@ -75,6 +79,14 @@ class Trainer:
             volume_mode=config.losses.volume_mode,
             ball_mode=config.losses.ball_mode,
         )
+
+    def _start(self, network: presets.SegmentationNetwork) -> PretrainedCard | None:
+        """Begin with a pretrained encoder where one is named; its card where its tag maps were attached."""
+        if self.config.pretrained is None:
+            return None
+        pretrained = load_pretrained(Path(self.config.pretrained))
+        start_from(network, pretrained, preset=self.config.preset, tag_maps=self.config.tag_maps)
+        return pretrained.card if self.config.tag_maps else None
 
     @property
     def operating_points(self) -> tuple[OperatingPoint, ...]:
@@ -154,7 +166,7 @@ class Trainer:
         image = batch.image.to(device, memory_format=precision.memory_format(self.precision), non_blocking=True)
         state = batch.state.to(device, non_blocking=True)
         output = self.network(image)
-        return report_losses(
+        terms = report_losses(
             output.logits,
             output.auxiliary,
             state,
@@ -164,6 +176,10 @@ class Trainer:
             plan=batch.plan.to(device) if batch.plan else None,
             tissue=self._tissue(image, state, batch),
         )
+        if output.maps is not None and self.matched:
+            terms["tag_maps"] = supervised_maps(output.maps, state, self.matched)
+            terms["total"] = terms["total"] + self.config.losses.tag_maps * terms["tag_maps"]
+        return terms
 
     @torch.no_grad()
     def _teacher_logits(self, image: Tensor, batch: Batch) -> Tensor | None:
@@ -201,6 +217,9 @@ class Trainer:
                 out_channels=len(plan.labels),
                 auxiliary_head=config.auxiliary_head,
                 overrides=config.network,
+                tags=self.tags.tags if self.tags else (),
+                tag_dimension=self.tags.dimension if self.tags else 0,
+                tag_channels=self.tags.channels if self.tags else 0,
             ),
             labels=output_labels(plan, self.operating_points),
             spacing_mm=self.cohort.info.spacing_mm,

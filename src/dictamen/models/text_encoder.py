@@ -1,0 +1,60 @@
+"""The text encoder: a small transformer, trained along with the images, so that there is nothing to download."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from dictamen.models import words
+
+
+class TextSettings(BaseModel):
+    """Sizes of the text encoder; written into the model card."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: int = Field(default=128, ge=8)  # of the transformer
+    layers: int = Field(default=2, ge=1)
+    heads: int = Field(default=4, ge=1)
+    most_words: int = Field(default=256, ge=8)  # abdominal reports have a median of 150 words
+
+
+class SmallTransformer(nn.Module):
+    """Hashed words -> transformer -> mean over words -> projection."""
+
+    def __init__(self, settings: TextSettings, *, dimension: int) -> None:
+        super().__init__()
+        self.most_words = settings.most_words
+        self.pieces = nn.Embedding(words.BUCKETS, settings.width, padding_idx=words.PADDING)
+        self.places = nn.Parameter(0.02 * torch.randn(settings.most_words, settings.width))
+        layer = nn.TransformerEncoderLayer(
+            settings.width,
+            settings.heads,
+            dim_feedforward=2 * settings.width,
+            dropout=0.0,  # resume then needs no generator state
+            batch_first=True,
+            norm_first=True,
+        )
+        self.layers = nn.TransformerEncoder(layer, settings.layers, enable_nested_tensor=False)
+        self.project = nn.Linear(settings.width, dimension)
+
+    def forward(self, texts: Sequence[str]) -> Float[Tensor, "N D"]:
+        """Embeddings of `texts`; an empty text gives a finite one."""
+        hashes = words.encode(texts, most_words=self.most_words).to(self.places.device).hashes
+        pieces = (hashes != words.PADDING).sum(-1, keepdim=True)
+        empty = pieces[..., 0] == 0  # [N, T]
+        embedded = self.pieces(hashes).sum(2) / pieces.clamp(min=1)
+        read = self.layers(embedded + self.places[: hashes.shape[1]], src_key_padding_mask=_some(empty))
+        mean = (read * ~empty[..., None]).sum(1) / (~empty).sum(1, keepdim=True).clamp(min=1)
+        return self.project(mean)  # type: ignore[no-any-return]
+
+
+def _some(empty: Tensor) -> Tensor:
+    """Attention over no word at all is not a number: an empty text attends to its first padding."""
+    mask = empty.clone()
+    mask[:, 0] = False
+    return mask

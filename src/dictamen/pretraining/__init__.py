@@ -1,0 +1,1 @@
+"""Pretraining from pairs of scan and report."""

@@ -1,0 +1,153 @@
+"""Parts of pretraining: words, the text encoder, the deepest features, heads and tag maps."""
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from dictamen.errors import UsageError
+from dictamen.models import words
+from dictamen.models.deepest import Encoder, find_site
+from dictamen.models.tag_heads import QueryDecoder, SimilarityPooling, build_head, similarity_maps
+from dictamen.models.tag_maps import MAP_TEMPERATURE, attach_tag_maps
+from dictamen.models.text_encoder import SmallTransformer, TextSettings
+
+SMALL = TextSettings(width=16, layers=1, heads=2)
+
+
+def network(name: str, axes: int) -> tuple[nn.Module, int]:
+    """One of MONAI's networks with few weights, and the side of an image for it."""
+    nets = pytest.importorskip("monai.networks.nets")
+    common = {"spatial_dims": axes, "in_channels": 1, "out_channels": 2}
+    if name == "UNet":
+        return nets.UNet(**common, channels=(4, 8, 12), strides=(2, 2), norm="instance"), 16
+    if name == "DynUNet":
+        made = {"kernel_size": (3, 3, 3), "strides": (1, 2, 2), "upsample_kernel_size": (2, 2), "filters": (4, 6, 8)}
+        return nets.DynUNet(**common, **made), 16
+    if name == "SegResNet":
+        return nets.SegResNet(**common, init_filters=8, blocks_down=(1, 1, 1), blocks_up=(1, 1)), 16
+    if name == "SwinUNETR":
+        return nets.SwinUNETR(**common, feature_size=12, depths=(1, 1, 1, 1), num_heads=(1, 1, 1, 1)), 64
+    return nets.UNETR(**common, img_size=32, hidden_size=12, mlp_dim=16, num_heads=2, feature_size=4), 32
+
+
+EVERY = [(name, axes) for name in ("UNet", "DynUNet", "SegResNet", "UNETR") for axes in (2, 3)] + [("SwinUNETR", 2)]
+
+
+def test_numbers_case_and_accents_do_not_matter() -> None:
+    assert torch.equal(words.encode(["Zyste 2,3 cm"]).hashes, words.encode(["zyste 2.3 CM"]).hashes)
+    assert not torch.equal(words.encode(["left"]).hashes, words.encode(["right"]).hashes)
+    assert words.encode(["a b c"] * 2, most_words=2).hashes.shape == (2, 2, words.HASHES)
+    assert words.encode([""]).hashes.sum() == 0
+
+
+def test_text_encoder_reads_a_text_alike_whatever_stands_beside_it() -> None:
+    torch.manual_seed(0)
+    encoder = SmallTransformer(SMALL, dimension=8).eval()
+    alone, beside = encoder(["cyst in the liver"]), encoder(["cyst in the liver", "", "a much longer text " * 5])
+    assert beside.isfinite().all()
+    torch.testing.assert_close(alone[0], beside[0])
+    assert not torch.allclose(encoder(["liver cyst no"]), encoder(["no liver cyst"]))  # order counts
+
+
+@pytest.mark.parametrize(("name", "axes"), EVERY)
+def test_the_encoder_stops_at_the_deepest_features_and_knows_its_weights(name: str, axes: int) -> None:
+    torch.manual_seed(0)
+    made, side = network(name, axes)
+    image = torch.randn(1, 1, *(side,) * axes)
+    encoder = Encoder(made)
+    features = encoder(image)
+    assert features.ndim == 2 + axes and features.shape[2] < side
+    used = encoder.names(image)
+    features.square().sum().backward()
+    trained = {key for key, value in made.named_parameters(remove_duplicate=False) if value.grad is not None}
+    assert 0 < len(trained) < len(list(made.named_parameters(remove_duplicate=False)))
+    assert trained <= used
+    assert not find_site(made).module._forward_hooks  # nothing stays behind
+    assert made(image).shape[1] == 2
+
+
+@pytest.mark.parametrize(("name", "axes"), EVERY)
+def test_one_call_attaches_maps_that_follow_the_order_of_tags(name: str, axes: int) -> None:
+    torch.manual_seed(0)
+    plain, side = network(name, axes)
+    plain.eval()
+    image = torch.randn(2, 1, *(side,) * axes)
+    channels = Encoder(plain)(image).shape[1]
+    tags, order = torch.randn(5, 6), torch.tensor([3, 0, 4, 1, 2])
+    mapped = copy.deepcopy(plain)
+    added = attach_tag_maps(mapped, tags, channels=channels)
+    output = mapped(image)
+    maps = added.take_maps()
+    assert maps is not None and maps.shape[:2] == (2, 6) and maps.abs().max() <= 1 + 1e-5
+    assert output.shape == plain(image).shape
+    assert not torch.allclose(output, plain(image))
+    added.tags.copy_(tags[order])
+    mapped(image)
+    permuted = added.take_maps()
+    assert permuted is not None
+    torch.testing.assert_close(permuted[:, 1:], maps[:, 1:][:, order])
+    assert set(mapped.state_dict()) - set(plain.state_dict()) == {f"tag_maps.{key}" for key in added.state_dict()}
+
+
+def test_a_deep_copy_is_hooked_to_itself_and_maps_that_weigh_nothing_change_nothing() -> None:
+    torch.manual_seed(0)
+    plain, side = network("UNet", 3)
+    image = torch.randn(1, 1, *(side,) * 3)
+    mapped = copy.deepcopy(plain)
+    added = attach_tag_maps(mapped, torch.randn(2, 4), channels=12)
+    added.join.weight.data[:, 12:] = 0
+    torch.testing.assert_close(mapped(image), plain(image))
+    twin = copy.deepcopy(mapped)
+    twin.tag_maps.join.weight.data.zero_()
+    assert not torch.allclose(twin(image), plain(image))
+    torch.testing.assert_close(mapped(image), plain(image))
+    with pytest.raises(UsageError, match="already"):
+        attach_tag_maps(mapped, torch.randn(2, 4), channels=12)
+
+
+def test_unknown_networks_are_refused_unless_they_name_their_deepest_module() -> None:
+    own = nn.Sequential(nn.Conv3d(1, 4, 1), nn.Conv3d(4, 2, 1))
+    with pytest.raises(UsageError, match="attribute `deepest`"):
+        find_site(own)
+    own.deepest = own[0]
+    assert Encoder(own)(torch.zeros(1, 1, 4, 4, 4)).shape == (1, 4, 4, 4, 4)
+
+
+def test_similarity_pooling_equals_a_loop() -> None:
+    torch.manual_seed(0)
+    cells, tags = torch.randn(2, 4, 3, 2, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64)
+    head = SimilarityPooling(3).double()
+    scores = head(cells, tags)
+    for b in range(2):
+        for k in range(3):
+            cosines = [
+                float(cells[b, :, x, y] @ tags[k] / cells[b, :, x, y].norm() / tags[k].norm())
+                for x in range(3)
+                for y in range(2)
+            ]
+            weights = [math.exp(c / 0.1) for c in cosines]
+            pooled = sum(w * c for w, c in zip(weights, cosines, strict=True)) / sum(weights)
+            assert scores.logits[b, k].item() == pytest.approx(10 * pooled - 3, rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["pooling", "query"])
+def test_heads_follow_the_order_of_tags(kind: str) -> None:
+    torch.manual_seed(0)
+    cells, tags, order = torch.randn(2, 8, 3, 3, 3), torch.randn(4, 8), torch.tensor([2, 3, 0, 1])
+    head = build_head(kind, tags=4, dimension=8)  # type: ignore[arg-type]
+    scores, permuted = head(cells, tags), head(cells, tags[order])
+    assert scores.maps.shape == (2, 4, 3, 3, 3)
+    torch.testing.assert_close(permuted.maps, scores.maps[:, order])
+    torch.testing.assert_close(permuted.logits, scores.logits[:, order])
+    if isinstance(head, QueryDecoder):
+        torch.testing.assert_close(scores.maps.flatten(2).sum(2), torch.ones(2, 4))
+
+
+def test_similarity_is_a_cosine() -> None:
+    tags = torch.eye(3)
+    maps = similarity_maps(5 * torch.eye(3)[None], tags)
+    torch.testing.assert_close(maps[0], torch.eye(3))
+    assert MAP_TEMPERATURE == 0.2
