@@ -30,6 +30,7 @@ VERBS = {
     "review": "Score masks region by region on a web page of this machine.",
     "refine": "Repair masks from region scores.",
     "feedback": "Take feedback out of a cohort, or into it.",
+    "anatomy": "Look up anatomical concepts, their names and relations.",
     "experiment": "Train and compare arms of supervision over seeds.",
 }
 INTERRUPTED = 130
