@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -95,22 +96,37 @@ def organ_zone(organ: Mask, spacing_mm: Sequence[float], *, margin_mm: float = O
     return dilate(organ, spacing_mm, margin_mm) if organ.any() else np.ones_like(organ)
 
 
+@dataclass(frozen=True)
+class Layer:
+    """One label in a part of a volume.
+
+    Attributes:
+        value: in the label map.
+        mask: where it is, in `box`.
+        probability: of the label, in `box`.
+        box: the part of the volume; all of it by default.
+    """
+
+    value: int
+    mask: Mask
+    probability: npt.NDArray[Any]
+    box: tuple[slice, slice, slice] = (slice(None), slice(None), slice(None))
+
+
 def combine(
-    shape: Sequence[int],
-    layers: Iterable[tuple[int, Mask, npt.NDArray[Any]]],
-    *,
-    onto: npt.NDArray[np.uint16] | None = None,
+    shape: Sequence[int], layers: Iterable[Layer], *, onto: npt.NDArray[np.uint16] | None = None
 ) -> npt.NDArray[np.uint16]:
     """One label map [X, Y, Z] of masks that may overlap: the more probable label wins, the first one of equals.
 
     Args:
-        layers: (value, mask, probability), taken one at a time, so that many labels need the memory of one.
+        layers: taken one at a time, so that many labels need the memory of one.
         onto: a map to paint over: its labels lose against every mask.
     """
     labels = np.zeros(tuple(shape), dtype=np.uint16) if onto is None else onto.copy()
     best = np.zeros(tuple(shape), dtype=np.float16)
-    for value, mask, probability in layers:
-        wins = mask & (probability > best)
-        labels[wins] = value
-        best[wins] = probability[wins]
+    for layer in layers:
+        highest = best[layer.box]
+        wins = layer.mask & (layer.probability > highest)
+        labels[layer.box][wins] = layer.value
+        highest[wins] = layer.probability[wins]
     return labels

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,11 @@ from dictamen.imaging.volume import Volume
 from dictamen.inference import lesions as table
 from dictamen.inference import postprocess
 from dictamen.inference.lesions import Lesion, SideOf
-from dictamen.inference.postprocess import Mask
-from dictamen.inference.sliding import OVERLAP, predict_probabilities
+from dictamen.inference.native import NativeGrid, shifted
+from dictamen.inference.postprocess import Layer
+from dictamen.inference.probability_maps import Box, ProbabilityMaps
+from dictamen.inference.sides import mirror_axes, mirror_partners
+from dictamen.inference.sliding import OVERLAP, slide
 from dictamen.models.card import ModelCard, OutputLabel
 from dictamen.models.precision import Precision
 from dictamen.models.presets import PRIOR
@@ -33,7 +36,7 @@ class Settings:
         device: "auto", "cpu", "cuda", "cuda:1".
         precision: "auto", "bf16-mixed" or "32-true", see `models.precision`.
         overlap: of neighbouring windows.
-        mirror: average over mirror images along y and z, 4x slower.
+        mirror: average over mirror images along x and y, 4x slower; labels with a side change it.
         smallest_mm3: smaller lesions are dropped.
         organ_margin_mm: lesions that keep farther from their organ are dropped.
     """
@@ -104,16 +107,20 @@ def segment(
         )
     canonical = to_canonical(volume)
     coarse = resample(canonical, spacing_mm=card.spacing_mm)
-    probabilities = predict_probabilities(
+    maps = ProbabilityMaps(coarse.shape)
+    for tile in slide(
         model,
-        card.intensity.apply(coarse.array),
+        coarse.array,
         patch_size=card.patch_size,
         device=next(model.parameters()).device,
         precision=settings.precision,
         overlap=settings.overlap,
-        mirror=settings.mirror,
-    )
-    return _Reader(card, settings, canonical, coarse, probabilities).read(
+        mirror=mirror_axes(card.names) if settings.mirror else (),
+        partners=mirror_partners(card.names),
+        normalise=card.intensity.apply,
+    ):
+        maps.add(tile)
+    return _Reader(card, settings, canonical, coarse, maps).read(
         volume, keep_probabilities=keep_probabilities, keep_instances=keep_instances
     )
 
@@ -122,17 +129,25 @@ class _Reader:
     """Turns probabilities on the training grid into labels, lesions and scores on the native one."""
 
     def __init__(
-        self, card: ModelCard, settings: Settings, canonical: Volume, coarse: Volume, probabilities: Probabilities
+        self, card: ModelCard, settings: Settings, canonical: Volume, coarse: Volume, maps: ProbabilityMaps
     ) -> None:
         self.card, self.settings = card, settings
-        self.canonical, self.coarse, self.probabilities = canonical, coarse, probabilities
-        self.numbered: list[tuple[int, npt.NDArray[np.intp], npt.NDArray[np.int32]]] = []
+        self.canonical, self.coarse, self.maps = canonical, coarse, maps
+        self.native = NativeGrid(canonical, coarse)
+        self.numbered: list[tuple[int, Box, npt.NDArray[np.int32]]] = []
         self.organ_channels = [c for c, label in enumerate(card.labels) if label.kind == "organ"]
         self.lesion_channels = [c for c, label in enumerate(card.labels) if label.kind == "lesion"]
-        self.organs = postprocess.combine(coarse.shape, (self._layer(c, probabilities[c]) for c in self.organ_channels))
+        self.organs = postprocess.combine(
+            coarse.shape,
+            (
+                self._layer(c, box, maps.inside(c, box))
+                for c in self.organ_channels
+                if (box := maps.box(c, card.labels[c].threshold)) is not None
+            ),
+        )
 
     def read(self, volume: Volume, *, keep_probabilities: bool, keep_instances: bool) -> StudyPrediction:
-        scores = {label.name: float(self.probabilities[c].max()) for c, label in enumerate(self.card.labels)}
+        scores = {label.name: self.maps.highest(c) for c, label in enumerate(self.card.labels)}
         by_side: dict[str, dict[str, float]] = {}
         sides = {c: self._side_of(self.card.labels[c]) for c in self.lesion_channels}
         for channel in self.lesion_channels:
@@ -142,10 +157,15 @@ class _Reader:
             if side_of := sides[channel]:
                 by_side[label.name] = table.scores_by_side(near, self.coarse.affine, side_of, at_least=PRIOR)
         organs = postprocess.combine(
-            self.canonical.shape, (self._layer(c, self._native(c)) for c in self.organ_channels)
+            self.canonical.shape,
+            (
+                self._layer(c, *found)
+                for c in self.organ_channels
+                if (found := self.native.part(self.maps, c, self.card.labels[c].threshold)) is not None
+            ),
         )
         lesions: list[Lesion] = []
-        layers = (self._lesion_layer(c, sides[c], lesions) for c in self.lesion_channels)
+        layers = (self._lesion_layer(c, *found, sides[c], lesions) for c, found in self._lesion_parts())
         labels = postprocess.combine(self.canonical.shape, layers, onto=organs)
         return StudyPrediction(
             labels=self._on_input_grid(labels, volume),
@@ -158,19 +178,26 @@ class _Reader:
             instances=self._instances(labels, volume) if keep_instances else None,
         )
 
-    def _layer(self, channel: int, probability: npt.NDArray[Any]) -> tuple[int, Mask, npt.NDArray[Any]]:
-        return channel + 1, probability >= self.card.labels[channel].threshold, probability
+    def _layer(self, channel: int, box: Box, probability: Probabilities) -> Layer:
+        return Layer(channel + 1, probability >= self.card.labels[channel].threshold, probability, box)
+
+    def _lesion_parts(self) -> Iterator[tuple[int, tuple[Box, Probabilities]]]:
+        for channel in self.lesion_channels:
+            found = self.native.part(self.maps, channel, self.card.labels[channel].threshold)
+            if found is not None:
+                yield channel, found
 
     def _near_organ(self, channel: int) -> Probabilities:
         """Remove lesions that keep away from their organ; give the probabilities of what is near it."""
-        label, probability = self.card.labels[channel], self.probabilities[channel]
+        label, probability = self.card.labels[channel], self.maps[channel]
         values = [c + 1 for c in self.organ_channels if _same_organ(self.card.labels[c], label)]
-        zone = postprocess.organ_zone(
-            np.isin(self.organs, values), self.coarse.spacing_mm, margin_mm=self.settings.organ_margin_mm
-        )
+        organ = np.isin(self.organs, values)
+        if not organ.any():  # nobody can say what lies outside
+            return probability
+        zone = postprocess.organ_zone(organ, self.coarse.spacing_mm, margin_mm=self.settings.organ_margin_mm)
         found = probability >= label.threshold
         kept = postprocess.near(found, zone)
-        probability[found & ~kept] = 0.0
+        self.maps.remove(channel, found & ~kept)
         return np.where(zone | kept, probability, np.float16(0.0))
 
     def _side_of(self, label: OutputLabel) -> SideOf | None:
@@ -181,17 +208,10 @@ class _Reader:
             label.structure, organs=self.organs, names=names, image=self.coarse.array[0], affine=self.coarse.affine
         )
 
-    def _native(self, channel: int) -> npt.NDArray[np.floating[Any]]:
-        """The probabilities of one channel [X, Y, Z] on the canonical native grid."""
-        coarse = Volume(self.probabilities[channel][None], self.coarse.affine, self.canonical.study_id)
-        native: npt.NDArray[np.floating[Any]] = resample(coarse, like=self.canonical, outside=0.0).array[0]
-        return native
-
     def _lesion_layer(
-        self, channel: int, side_of: SideOf | None, lesions: list[Lesion]
-    ) -> tuple[int, Mask, npt.NDArray[Any]]:
-        label, probability = self.card.labels[channel], self._native(channel)
-        affine = self.canonical.affine
+        self, channel: int, box: Box, probability: Probabilities, side_of: SideOf | None, lesions: list[Lesion]
+    ) -> Layer:
+        label, affine = self.card.labels[channel], shifted(self.canonical.affine, box)
         labelled, count = postprocess.lesion_components(
             probability >= label.threshold,
             voxel_mm3=abs(float(np.linalg.det(affine[:3, :3]))),
@@ -199,12 +219,12 @@ class _Reader:
             probability=probability,
             least_peak=label.lesion_threshold,
         )
-        places = np.flatnonzero(labelled)
-        self.numbered.append((channel + 1, places, labelled.ravel()[places].astype(np.int32) + len(lesions)))
+        numbers = np.where(labelled > 0, labelled.astype(np.int32) + len(lesions), 0).astype(np.int32)
+        self.numbered.append((channel + 1, box, numbers))
         lesions += table.measure(
             labelled,
             count,
-            image=self.canonical.array[0],
+            image=self.canonical.array[0][box],
             probability=probability,
             affine=affine,
             study_id=self.canonical.study_id,
@@ -212,22 +232,22 @@ class _Reader:
             structure=label.structure,
             side_of=side_of,
         )
-        return channel + 1, labelled > 0, probability
+        return Layer(channel + 1, labelled > 0, probability, box)
 
     def _instances(self, labels: npt.NDArray[np.uint16], volume: Volume) -> Volume:
         """Lesions by number, each where its label is the one that won."""
-        instances = np.zeros(labels.size, dtype=np.int32)
-        for value, places, numbers in self.numbered:
-            won = labels.ravel()[places] == value
-            instances[places[won]] = numbers[won]
-        return back_to(Volume(instances.reshape(1, *labels.shape), self.canonical.affine, volume.study_id), volume)
+        instances = np.zeros(labels.shape, dtype=np.int32)
+        for value, box, numbers in self.numbered:
+            won = (numbers > 0) & (labels[box] == value)
+            instances[box][won] = numbers[won]
+        return back_to(Volume(instances[None], self.canonical.affine, volume.study_id), volume)
 
     def _on_input_grid(self, labels: npt.NDArray[np.uint16], volume: Volume) -> Volume:
         small = labels.astype(np.uint8) if len(self.card.labels) <= np.iinfo(np.uint8).max else labels
         return back_to(Volume(small[None], self.canonical.affine, volume.study_id), volume)
 
     def _all_on(self, volume: Volume) -> Volume:
-        channels = np.stack([self._native(c).astype(np.float16) for c in range(len(self.card.labels))])
+        channels = np.stack([self.native.whole(self.maps[c]) for c in range(len(self.card.labels))])
         return back_to(Volume(channels, self.canonical.affine, volume.study_id), volume, labels=False, outside=0.0)
 
 

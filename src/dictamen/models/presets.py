@@ -171,13 +171,22 @@ class SegmentationNetwork(nn.Module):
         Raises:
             UsageError: a side of the image is not a multiple of `divisor`.
         """
-        check_patch(tuple(image.shape[2:]), self.divisor)
-        features = self.activate(self.backbone(image))
+        features = self.features(image)
         return SegmentationOutput(
             self.head(features),
             self.auxiliary_head(features) if self.auxiliary_head else None,
             self.tag_maps.take_maps() if self.tag_maps else None,
         )
+
+    def features(self, image: Float[Tensor, "B C X Y Z"]) -> Float[Tensor, "B F X Y Z"]:
+        """What the heads see; both are linear, voxel by voxel.
+
+        Raises:
+            UsageError: as `forward`.
+        """
+        check_patch(tuple(image.shape[2:]), self.divisor)
+        features: Tensor = self.activate(self.backbone(image))
+        return features
 
 
 def check_patch(sides: Sequence[int], divisor: int) -> None:
