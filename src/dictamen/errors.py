@@ -8,9 +8,12 @@ DictamenError            1
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
+from pathlib import Path
+from shutil import disk_usage
 
 OUT_OF_MEMORY = "Out of memory."
 FULL_DISK_WORDS = ("No space left", "Disk quota exceeded")
@@ -118,6 +121,7 @@ def resource_error(error: BaseException, where: object = None) -> ResourceError 
             return ResourceError(
                 "The disk is full.",
                 where=where,
+                got=_free(where),
                 next_step="free space, then run the same command again: what is done is kept",
             )
         if error.errno in (EACCES, EPERM, EROFS):
@@ -133,6 +137,17 @@ def resource_error(error: BaseException, where: object = None) -> ResourceError 
             OUT_OF_MEMORY, where=where, next_step="use a smaller patch or batch, or fewer processes (--jobs)"
         )
     return None
+
+
+def _free(where: object) -> str | None:
+    """Bytes left on the disk of a path, or of the nearest folder above it that exists."""
+    if not isinstance(where, Path) and not (isinstance(where, str) and os.sep in where):  # a study's id
+        return None
+    try:
+        place = next(folder for folder in (Path(where), *Path(where).absolute().parents) if folder.exists())
+        return f"{disk_usage(place).free:,} bytes left"
+    except OSError:
+        return None
 
 
 def _is_torchs_out_of_memory(error: BaseException) -> bool:

@@ -66,7 +66,7 @@ class RegionScheme:
         """
         try:
             return cls(**json.loads(text))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise InputError("The text is no region scheme.", got=text[:80]) from error
 
 

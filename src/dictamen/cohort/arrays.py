@@ -84,7 +84,7 @@ def read_attributes(folder: Path) -> dict[str, Any]:
     try:
         group = json.loads((folder / "zarr.json").read_text(encoding="utf-8"))
         attributes: dict[str, Any] = group["attributes"]["dictamen"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError("The arrays of the study can't be read.", where=folder, next_step=BUILD_AGAIN) from error
     return attributes
 

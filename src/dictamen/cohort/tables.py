@@ -123,6 +123,8 @@ def read_json_object(path: Path) -> dict[str, Any]:
         value = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise InputError("The file is not JSON.", where=path, got=f"line {error.lineno}: {error.msg}") from None
+    except RecursionError:
+        raise InputError("The file is nested too deep.", where=path) from None
     if not isinstance(value, dict):
         raise InputError("The file does not hold a JSON object.", where=path, got=type(value).__name__)
     return value

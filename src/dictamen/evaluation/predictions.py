@@ -118,7 +118,7 @@ def _read_scores(path: Path) -> dict[str, dict[str, float]]:
             for line in path.read_text(encoding="utf-8").splitlines()
             if line.strip()
         ]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             "The file of study scores can't be read.",
             where=path,

@@ -111,7 +111,7 @@ class OutputFolder:
             try:
                 line = json.loads(text)
                 lines[line["study_id"]] = line
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue
         return lines
 
@@ -124,7 +124,7 @@ class OutputFolder:
             return
         try:
             earlier = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 "The record of the earlier prediction can't be read.", where=path, next_step="use --overwrite"
             ) from error

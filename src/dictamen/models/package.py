@@ -103,7 +103,7 @@ def load_card(folder: Path) -> ModelCard:
     path = model_folder(Path(folder)) / CARD
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError("The model card can't be read.", where=path, got=type(error).__name__) from error
     found = values.get("format_version") if isinstance(values, dict) else None
     if isinstance(found, int) and found > FORMAT_VERSION:

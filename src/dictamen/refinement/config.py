@@ -65,7 +65,7 @@ def resolve(assignments: Iterable[str] = (), **values: object) -> RefineConfig:
             raise UsageError("`--set` takes key=value.", got=assignment)
         try:
             merged[key.strip()] = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             merged[key.strip()] = text
     try:
         return RefineConfig.model_validate(merged)

@@ -120,7 +120,7 @@ def done(run: Path) -> dict[str, dict[str, Any]]:
     for text in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:
             line = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if all(mask_path(run, kind, line["study_id"]).is_file() for kind in (REFINED, CHANGES)):
             lines[line["study_id"]] = line

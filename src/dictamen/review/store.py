@@ -209,7 +209,7 @@ def read_jsonl(lines: Iterable[str], where: object = None) -> list[RegionAnswer 
                 f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in error.errors(include_url=False)
             )
             raise InputError(f"Line {number} is no feedback: {problems}.", where=where) from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(
                 f"Line {number} is no feedback.", where=where, expected='{"kind": "answer", "record": {...}}'
             ) from error

@@ -74,7 +74,7 @@ def restore(folder: Path, state: TrainingState, config: BaseModel) -> bool:
     for path in paths:
         try:
             tensors, facts = _read(path)
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError, RecursionError) as error:
             problems.append(f"{path.name}: {error}")
             continue
         _same_configuration(facts["config"], config, path)

@@ -207,7 +207,7 @@ def _assign(values: dict[str, Any], assignment: str) -> None:
         raise UsageError("`--set` takes key=value.", got=assignment)
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         value = text
     *sections, name = key.strip().split(".")
     for section in sections:

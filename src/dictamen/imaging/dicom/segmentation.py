@@ -198,13 +198,21 @@ def _frames(dataset: Dataset, like: Volume, part: Part) -> Iterator[tuple[int, i
             expected=like.shape[:2],
         )
     to_index = np.linalg.inv(LPS_TO_RAS @ like.affine)
-    for group, frame in zip(dataset.PerFrameFunctionalGroupsSequence, iter_pixels(dataset), strict=True):
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [{}])[0]
+    bits = int(dataset.Rows) * int(dataset.Columns)
+    # frames of single bits that end within a byte are read wrongly one at a time (pydicom 3.0.2)
+    whole_bytes = int(dataset.BitsAllocated) > 1 or bits % 8 == 0
+    frames = (
+        iter_pixels(dataset) if whole_bytes else iter(dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns))
+    )
+    for group, frame in zip(dataset.PerFrameFunctionalGroupsSequence, frames, strict=True):
         position = [float(value) for value in group.PlanePositionSequence[0].ImagePositionPatient]
         index = to_index @ np.array([*position, 1.0])
         place = round(float(index[2]))
         if np.abs(index[:3] - (0, 0, place)).max() > ON_GRID_TOLERANCE or not 0 <= place < like.shape[2]:
             raise InputError("A frame of the SEG lies on no slice of the image.", where=part, got=position)
-        identified = group.get("SegmentIdentificationSequence")
+        # said once for all frames where there is one segment
+        identified = group.get("SegmentIdentificationSequence") or shared.get("SegmentIdentificationSequence")
         yield int(identified[0].ReferencedSegmentNumber) if identified else 0, place, frame
 
 
