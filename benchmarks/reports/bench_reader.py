@@ -38,6 +38,14 @@ SENTENCES = (
     "No enlarged mediastinal or hilar lymph nodes.",
 )
 
+ADVERSARIAL = (
+    *(" ", "\n", ". ", "A", "Abc ", "A: ", "\nA", "(", "(1:1 ", "1 x "),
+    *("1-", "x1x", "**A ", "no ", "no lesion, ", "liver "),
+    *("1 mm mm ", "a 5 mm nodule and ", "a 5 mm liver nodule and "),
+    *("segment 1 to 2, ", "unremarkable liver, ", "im 1 se 1 "),
+)
+"""Repeated to a megabyte: what patterns that backtrack, and work that grows with the square, would not end on."""
+
 
 def synthetic(seed: int) -> str:
     """A made-up report of about 1,600 characters."""
@@ -69,6 +77,17 @@ def reports_per_second(texts: list[str]) -> float:
             read_report(text, "S")
         best = max(best, sum(map(len, texts)) / CHARACTERS / (time.process_time() - start))
     return best
+
+
+def slowest_megabyte() -> tuple[str, float]:
+    """The unit whose repetition to 1 MB takes longest, and its CPU seconds."""
+    times = {}
+    for unit in ADVERSARIAL:
+        text = (unit * (1_000_000 // len(unit) + 1))[:1_000_000]
+        start = time.process_time()
+        read_report(text, "S")
+        times[unit] = time.process_time() - start
+    return max(times.items(), key=lambda item: item[1])
 
 
 def f1(predicted: list[bool], truth: list[bool]) -> float:
@@ -127,6 +146,7 @@ def main() -> None:
     default = os.environ.get("DICTAMEN_SHARED_DATA", ROOT.parent / "shared" / "data")
     parser.add_argument("--data", type=Path, default=Path(default), help="folder with reports/gold_dev.jsonl ...")
     data = parser.parse_args().data
+    unit, seconds = slowest_megabyte()
     speed = reports_per_second([synthetic(seed) for seed in range(150)])
     lines = [
         "# Rule reader",
@@ -137,6 +157,7 @@ def main() -> None:
         "| what | value |",
         "|---|---|",
         f"| reports/s on made-up reports, 1,600 characters, one core | {speed:.0f} |",
+        f"| slowest megabyte of {len(ADVERSARIAL)} repeated texts ({unit!r}), CPU seconds | {seconds:.1f} |",
         *accuracy(data),
     ]
     RESULT.write_text("\n".join(lines) + "\n", encoding="utf-8")

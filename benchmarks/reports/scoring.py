@@ -80,7 +80,9 @@ class Score:
             "precision": round(n["tp"] / max(n["tp"] + n["fp"], 1), 4),
             "recall": round(n["tp"] / max(n["tp"] + n["fn"], 1), 4),
             **{name: round(self.ratio(name), 4) for name in ATTRIBUTES},
-            "clear_recall": round(n["clear_tp"] / max(n["clear_tp"] + n["clear_fn"], 1), 4),
+            "clear_recall": round(n["clear_tp"] / (n["clear_tp"] + n["clear_fn"]), 4)
+            if n["clear_tp"] + n["clear_fn"]
+            else 1.0,
             "clear_wrong": n["clear_fp"], "contradictions": n["contradiction"],
         }  # fmt: skip
 

@@ -76,3 +76,32 @@ def test_bad_input_is_one_message_and_exit_code_3(
 
 def test_a_wrong_suffix_is_a_usage_error(reports: Path, tmp_path: Path) -> None:
     assert run(reports, "-o", tmp_path / "f.xlsx") == 2
+
+
+def test_resume_says_what_it_kept(reports: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "f.jsonl"
+    assert run(reports, "-o", output) == 0
+    first = output.read_text().splitlines()[0]
+    output.with_name("f.jsonl.partial").write_text(first + "\n")
+    capsys.readouterr()
+    assert run(reports, "-o", output, "--resume", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["kept"] == 1
+    assert len(output.read_text().splitlines()) == 2
+
+
+def test_explain_shows_one_report_and_why(reports: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(reports, "--explain", "S1") == 0
+    out = capsys.readouterr().out
+    assert "14 mm cyst[1] in the left kidney" in out
+    assert "[1] cyst, kidney left, 14 mm" in out and "rules: sentence" in out
+    assert "spleen, lesion free" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"), [(("--explain", "S9"), "no such study"), ((), "--explain")], ids=["unknown", "no output"]
+)
+def test_what_explain_needs(
+    reports: Path, arguments: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(reports, *arguments) in (2, 3)
+    assert says in capsys.readouterr().err

@@ -33,7 +33,7 @@ def test_everything_is_escaped() -> None:
 def test_a_page_holds_all_reports() -> None:
     pairs = [(f"A {n} mm liver cyst.", read_report(f"A {n} mm liver cyst.", f"S{n}")) for n in (3, 4, 5)]
     text = "".join(page(iter(pairs)))
-    assert text.count('<section class="report">') == 3
+    assert text.count('<section class="report"') == 3
     assert text.rstrip().endswith("</html>")
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
 if TYPE_CHECKING:
+    from dictamen.reports.llm_reader import LlmReader
     from dictamen.reports.reader import Report
     from dictamen.reports.schema import ReportFindings
 
@@ -26,8 +28,8 @@ def register(app: typer.Typer) -> None:
 def read(
     reports: Annotated[Path, typer.Argument(metavar="REPORTS", help="csv, parquet, jsonl, or a folder of .txt files.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FINDINGS", help="File to write: .jsonl or .parquet.")
-    ],
+        Path | None, typer.Option("--output", "-o", metavar="FINDINGS", help="File to write: .jsonl or .parquet.")
+    ] = None,
     html: Annotated[
         Path | None, typer.Option("--html", help="Also write a page with the findings highlighted.")
     ] = None,
@@ -38,30 +40,143 @@ def read(
         Path | None, typer.Option("--site", help="A site's own terms (TOML) on top of the built-in lexicon.")
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes.")] = 1,
+    reader: Annotated[
+        str, typer.Option("--reader", help="rules, or llm: the rules, and a language model where they are unsure.")
+    ] = "rules",
+    url: Annotated[
+        str, typer.Option("--url", help="OpenAI-compatible server of the language model.")
+    ] = "http://127.0.0.1:8000/v1",
+    model: Annotated[str | None, typer.Option("--model", help="Name of the language model on that server.")] = None,
+    llm_on: Annotated[
+        str, typer.Option("--llm-on", help="Reports that the language model sees: flagged, or all.")
+    ] = "flagged",
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="Allow a server outside this machine and private networks.")
+    ] = False,
+    llm_cache: Annotated[
+        Path | None,
+        typer.Option("--llm-cache", help="Keep its answers in this file (they hold words of the reports)."),
+    ] = None,
+    lesion_csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--lesion-csv", help="Also write one lesion a row, with the columns that R-Super's training reads."
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Keep what an interrupted run has read.")] = False,
+    explain: Annotated[
+        str | None, typer.Option("--explain", metavar="STUDY", help="Show one report and what was read from it.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Read REPORTS and write FINDINGS; the reports themselves are never changed."""
     from dictamen.cli.progress import bar
     from dictamen.errors import UsageError
-    from dictamen.reports import batch, table
+    from dictamen.reports import batch
+    from dictamen.reports.lexicon import load
     from dictamen.reports.reader import Columns, read_reports
+    from dictamen.reports.stream import read_to_file
 
-    table.check_suffix(output)
+    source = read_reports(reports, columns=Columns(id_column, report_column), encoding=encoding)
+    if explain is not None:
+        _explain(source, explain, reports, site)
+        return
+    if output is None:
+        raise UsageError("There is nowhere to write.", expected="-o FINDINGS, or --explain STUDY to see one report")
     if html is not None and html.resolve() == output.resolve():
         raise UsageError("The findings and the page would be one file.", got=html, next_step="give --html another name")
     summary, shown = Summary(), _Shown(html is not None)
-    source = shown.remember(read_reports(reports, columns=Columns(id_column, report_column), encoding=encoding))
+
+    def seen(findings: ReportFindings) -> None:
+        summary.count(findings)
+        shown.pair(findings)
+
     with bar("reading") as update:
-        findings = batch.find(source, site=site, jobs=jobs, progress=lambda done: update(done, done, ""))
-        table.write(shown.pair(summary.count(findings)), output)
+
+        def by_rules(rest: Iterator[Report]) -> Iterator[ReportFindings]:
+            return batch.find(rest, site=site, jobs=jobs, progress=lambda done: update(done, done, ""))
+
+        if reader == "llm":
+            with _llm(url, model, llm_on, site, llm_cache, allow_remote=allow_remote) as llm:
+                kept = read_to_file(
+                    shown.remember(source),
+                    output,
+                    find=llm.find,
+                    identity=(llm.name, llm.lexicon.hash),
+                    resume=resume,
+                    seen=seen,
+                )
+                summary.llm = dict(sorted(llm.counts.items()))
+        elif reader == "rules":
+            identity = ("rules", load(site).hash)
+            kept = read_to_file(
+                shown.remember(source), output, find=by_rules, identity=identity, resume=resume, seen=seen
+            )
+        else:
+            raise UsageError("Unknown reader.", got=reader, expected="rules or llm")
     if html is not None:
         shown.write(html)
-    facts = {**summary.to_json(), "output": str(output), **({"html": str(html)} if html else {})}
+    if lesion_csv is not None:
+        _write_lesions(output, lesion_csv)
+    facts = {
+        **summary.to_json(),
+        **({"kept": kept} if resume else {}),
+        "output": str(output),
+        **({"html": str(html)} if html else {}),
+    }
     if as_json:
         typer.echo(json.dumps(facts))
         return
     summary.print()
+    if resume:
+        typer.echo(f"Kept from the interrupted run: {kept}")
     typer.echo(f"Findings: {output}" + (f"\nPage: {html}" if html else ""))
+
+
+def _write_lesions(findings: Path, path: Path) -> None:
+    from dictamen.files import atomic_path
+    from dictamen.reports import table
+    from dictamen.reports.lesion_csv import LesionCsv
+
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        lesions = LesionCsv(file)
+        for report in table.read(findings):
+            lesions.write(report)
+
+
+@contextmanager
+def _llm(
+    url: str, model: str | None, which: str, site: Path | None, cache: Path | None, *, allow_remote: bool
+) -> Iterator[LlmReader]:
+    from dictamen.errors import UsageError
+    from dictamen.reports.lexicon import load
+    from dictamen.reports.llm_cache import AnswerCache
+    from dictamen.reports.llm_reader import LlmReader
+    from dictamen.reports.llm_server import Server
+
+    if model is None:
+        raise UsageError("The language model has no name.", expected="--model NAME, as the server calls it")
+    if which not in ("flagged", "all"):
+        raise UsageError("Unknown choice of reports.", where="--llm-on", got=which, expected="flagged or all")
+    server = Server(url, model, allow_remote=allow_remote)
+    server.negotiate()
+    with AnswerCache(cache) as answers:
+        yield LlmReader(server, answers, load(site), cast("Literal['flagged', 'all']", which))
+
+
+def _explain(source: Iterable[Report], study: str, reports: Path, site: Path | None) -> None:
+    """Print one report with its findings marked, each with the rules that decided on it."""
+    from rich.console import Console
+
+    from dictamen.cli.explain import explained
+    from dictamen.errors import InputError
+    from dictamen.reports.lexicon import load
+    from dictamen.reports.rules import read_report
+
+    report = next((report for report in source if report.study_id == study), None)
+    if report is None:
+        raise InputError("There is no such study.", where=reports, got=study, next_step="check the id")
+    Console().print(explained(report.text, read_report(report.text, study, lexicon=load(site))), soft_wrap=True)
 
 
 class Summary:
@@ -74,20 +189,19 @@ class Summary:
         self.clear: Counter[str] = Counter()
         self.removed: Counter[str] = Counter()
         self.flags: Counter[str] = Counter()
+        self.llm: dict[str, int] = {}
 
-    def count(self, reports: Iterable[ReportFindings]) -> Iterator[ReportFindings]:
-        """Pass the reports on and count them."""
-        for report in reports:
-            self.reports += 1
-            for finding in report.findings:
-                if finding.temporal == "current" and finding.existence != "absent":
-                    self.findings += 1
-                    self.organs[finding.structure] += 1
-                    self.organs_sized[finding.structure] += bool(finding.diameters_mm)
-            self.clear.update({name.split(":")[0] for name in report.clear_structures})
-            self.removed.update({name.split(":")[0] for name in report.removed_structures})
-            self.flags.update(flag.code for flag in report.flags)
-            yield report
+    def count(self, report: ReportFindings) -> None:
+        """Count one report."""
+        self.reports += 1
+        for finding in report.findings:
+            if finding.temporal == "current" and finding.existence != "absent":
+                self.findings += 1
+                self.organs[finding.structure] += 1
+                self.organs_sized[finding.structure] += bool(finding.diameters_mm)
+        self.clear.update({name.split(":")[0] for name in report.clear_structures})
+        self.removed.update({name.split(":")[0] for name in report.removed_structures})
+        self.flags.update(flag.code for flag in report.flags)
 
     def to_json(self) -> dict[str, Any]:
         """The counts as plain values."""
@@ -106,6 +220,7 @@ class Summary:
                 for name in structures
             },
             "flags": dict(sorted(self.flags.items())),
+            **({"llm": self.llm} if self.llm else {}),
         }
 
     def print(self) -> None:
@@ -125,6 +240,8 @@ class Summary:
         console.print(table)
         for code, number in facts["flags"].items():
             console.print(f"flag {code}: {number}", markup=False)
+        for what, number in self.llm.items():
+            console.print(f"language model, {what}: {number}", markup=False)
 
 
 class _Shown:
@@ -142,11 +259,9 @@ class _Shown:
                 self._left -= 1
             yield report
 
-    def pair(self, findings: Iterable[ReportFindings]) -> Iterator[ReportFindings]:
-        for report in findings:
-            if report.study_id in self._texts:
-                self._pairs.append((self._texts.pop(report.study_id), report))
-            yield report
+    def pair(self, report: ReportFindings) -> None:
+        if report.study_id in self._texts:
+            self._pairs.append((self._texts.pop(report.study_id), report))
 
     def write(self, path: Path) -> None:
         from dictamen.files import atomic_path

@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from dictamen.interval import Interval
 from dictamen.reports.schema import Finding, OrganState, ReportFindings
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def segments(text: str, findings: ReportFindings) -> list[Segment]:
     """The text cut at the borders of all spans; findings win over organ states where they overlap."""
     marks = [(finding.span, f"finding {_style(finding)}", describe(finding)) for finding in findings.findings]
     states = [state for state in findings.organ_states if state.span and state.status in ("lesion_free", "removed")]
-    marks += [(state.span or (0, 0), f"state {state.status}", _describe_state(state)) for state in states]
+    marks += [(state.span or (0, 0), f"state {state.status}", describe_state(state)) for state in states]
     marks += [(flag.span, "flag", flag.message) for flag in findings.flags if flag.span]
     edges = sorted({0, len(text), *(min(max(edge, 0), len(text)) for span, _, _ in marks for edge in span)})
     cut = []
@@ -57,10 +58,13 @@ def describe(finding: Finding) -> str:
 
 
 def _count(finding: Finding) -> str:
-    low, high = finding.count.lo, finding.count.hi
-    if low == high:
-        return "" if low == 1 else f"{low:g} lesions"
-    return f"{low:g} or more" if math.isinf(high) else f"{low:g} to {high:g}"
+    return "" if finding.count == Interval.exact(1) else _range(finding.count)
+
+
+def _range(count: Interval) -> str:
+    if count.lo == count.hi:
+        return f"{count.lo:g} lesion{'s' * (count.lo != 1)}"
+    return f"{count.lo:g} or more" if math.isinf(count.hi) else f"{count.lo:g} to {count.hi:g}"
 
 
 def _style(finding: Finding) -> str:
@@ -69,14 +73,24 @@ def _style(finding: Finding) -> str:
     return "possible" if finding.existence == "possible" else finding.kind
 
 
-def _describe_state(state: OrganState) -> str:
-    words = [state.structure.replace("_", " "), state.side or "", state.status.replace("_", " ")]
-    return " ".join(word for word in words if word) + (", limited examination" if state.limited else "")
+def describe_state(state: OrganState) -> str:
+    """One line on an organ: "kidney left, lesion free", "liver, lesions incomplete, 2 or more, largest 12 mm"."""
+    place = " ".join(word for word in (state.structure.replace("_", " "), state.side or "") if word)
+    words = [place, state.status.replace("_", " ")]
+    if state.count is not None and state.count.hi > 0:
+        words.append(_range(state.count))
+    if state.largest_mm is not None:
+        words.append(f"largest {state.largest_mm:g} mm")
+    return ", ".join(words) + (", limited examination" if state.limited else "")
 
 
 def html(text: str, findings: ReportFindings) -> str:
     """One report as a fragment of HTML (a <section>), to be put into any page."""
-    return _environment().get_template("report.html.j2").render(report=_view(text, findings), describe=describe)
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(report=_view(text, findings), describe=describe, describe_state=describe_state)
+    )
 
 
 def page(
@@ -84,11 +98,21 @@ def page(
 ) -> Iterator[str]:
     """A self-contained page over (text, findings) of many reports, in pieces, so that it can be streamed to a file."""
     views = (_view(text, findings) for text, findings in reports)
-    return _environment().get_template("page.html.j2").generate(reports=views, title=title, describe=describe)
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .generate(reports=views, title=title, describe=describe, describe_state=describe_state)
+    )
 
 
 def _view(text: str, findings: ReportFindings) -> dict[str, object]:
-    return {"findings": findings, "segments": segments(text, findings)}
+    current = [f for f in findings.findings if f.temporal == "current" and f.existence != "absent"]
+    return {
+        "findings": findings,
+        "segments": segments(text, findings),
+        "organs": " ".join(sorted({finding.structure for finding in current})),
+        "kinds": " ".join(sorted({finding.kind for finding in current})),
+    }
 
 
 @lru_cache(maxsize=1)

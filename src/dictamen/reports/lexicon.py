@@ -30,8 +30,8 @@ MAX_WORDS = 8
 """Longest term in words; bounds the work for each word of a report."""
 MAX_STEM = 24
 """Longest stem in characters; bounds the work on endless words."""
-MAX_CACHED_WORDS = 100_000
-"""Words whose look-up is remembered; bounds the memory on adversarial text."""
+MAX_REMEMBERED = 200_000
+"""Steps from word to word that are remembered (some 20 MB); bounds the memory on adversarial text."""
 MAX_EXPANSIONS = 600
 """Most terms that one line of a file may stand for; more is a slip of the pen."""
 
@@ -44,6 +44,10 @@ class Term:
     value: str
     plural: bool = False
     attributes: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    key: tuple[str, str] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", (self.category, self.value))
 
 
 _NOTHING: tuple[int, tuple[Term, ...]] = (0, ())
@@ -53,6 +57,19 @@ _NOTHING: tuple[int, tuple[Term, ...]] = (0, ())
 class _Node:
     children: dict[str, _Node] = field(default_factory=dict)
     terms: tuple[Term, ...] = ()
+
+
+@dataclass(slots=True)
+class _State:
+    """Nodes of the trie that one series of words reaches: through the words themselves and through stems of theirs."""
+
+    nodes: tuple[_Node, ...]
+    terms: tuple[Term, ...] = ()
+    known: dict[str, _State | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for node in self.nodes:
+            self.terms = _union(self.terms, node.terms)
 
 
 class Lexicon:
@@ -66,12 +83,11 @@ class Lexicon:
 
     def __init__(self, tables: Iterable[Mapping[str, Any]], digest: str) -> None:
         self.hash = digest
-        self._root = _Node()
+        self._trie = _Node()
         self._values: dict[str, dict[str, Mapping[str, Any]]] = {}
         self._exact: set[str] = set()
         self._prefixes: set[str] = set()
-        self._symbols: dict[str, tuple[str, ...]] = {}
-        self._starts: dict[str, tuple[_Node, ...]] = {}
+        self._remembered = 0
         headings = []
         for table in tables:
             for category, values in table.items():
@@ -80,6 +96,7 @@ class Lexicon:
                     continue
                 for value, entry in values.items():
                     self._add(category, value, entry)
+        self._root = _State((self._trie,))
         self.headings: Lexicon | None = (
             Lexicon([{"headings": values} for values in headings], digest) if headings else None
         )
@@ -92,46 +109,43 @@ class Lexicon:
         """One attribute of one value."""
         return self._values.get(category, {}).get(value, {}).get(name, default)
 
+    def candidates(self, words: list[str]) -> list[int]:
+        """Indices of the words that a term can begin with."""
+        known, follow = self._root.known, self._follow
+        return [i for i, word in enumerate(words) if (known[word] if word in known else follow(self._root, word))]
+
     def longest(self, tokens: Tokens, first: int) -> tuple[int, tuple[Term, ...]]:
         """The longest term that starts at word `first`: (words, meanings); (0, ()) where there is none."""
-        words = tokens.words
-        nodes = self._starts.get(words[first])
-        if nodes is None:
-            nodes = self._first_nodes(words[first])
+        words, total = tokens.words, len(tokens.words)
         best = _NOTHING
-        index = first
-        while nodes:
-            for node in nodes:
-                if node.terms:
-                    length = index - first + 1
-                    best = (length, node.terms if best[0] < length else _union(best[1], node.terms))
+        state, index = self._root, first
+        while index < total:
+            word, known = words[index], state.known
+            reached = known[word] if word in known else self._follow(state, word)
+            if reached is None or (index > first and not tokens.joined(index)):
+                break
+            state = reached
             index += 1
-            if index == len(words):
-                break
-            symbols = self._symbols.get(words[index])
-            if symbols is None:
-                symbols = self._symbols_of(words[index])
-            nodes = tuple(node.children[symbol] for symbol in symbols for node in nodes if symbol in node.children)
-            if nodes and not tokens.joined(index):
-                break
+            if state.terms:
+                best = (index - first, state.terms)
         return best
 
-    def _first_nodes(self, word: str) -> tuple[_Node, ...]:
-        children = self._root.children
-        nodes = tuple(children[symbol] for symbol in self._symbols_of(word) if symbol in children)
-        if len(self._starts) < MAX_CACHED_WORDS:
-            self._starts[word] = nodes
-        return nodes
+    def _follow(self, state: _State, word: str) -> _State | None:
+        """Where `word` leads from a state; remembered, so that each pair is looked up once."""
+        symbols = self._symbols_of(word)
+        nodes = tuple(node.children[symbol] for symbol in symbols for node in state.nodes if symbol in node.children)
+        reached = _State(nodes) if nodes else None
+        if self._remembered < MAX_REMEMBERED:
+            self._remembered += 1
+            state.known[word] = reached
+        return reached
 
     def _symbols_of(self, word: str) -> tuple[str, ...]:
         """The trie's symbols that `word` matches: itself, then the stems that it begins with, longest first."""
         if word not in self._exact:
             word = american(word)
         stems = [word[:n] + "*" for n in range(min(len(word), MAX_STEM), 2, -1) if word[:n] in self._prefixes]
-        symbols = ((word,) if word in self._exact else ()) + tuple(stems)
-        if len(self._symbols) < MAX_CACHED_WORDS:
-            self._symbols[word] = symbols
-        return symbols
+        return ((word,) if word in self._exact else ()) + tuple(stems)
 
     def _add(self, category: str, value: str, entry: Mapping[str, Any]) -> None:
         attributes = {key: item for key, item in entry.items() if key not in _LISTS}
@@ -146,7 +160,7 @@ class Lexicon:
                 self._remove(phrase, category)
 
     def _insert(self, phrase: tuple[str, ...], term: Term) -> None:
-        node = self._root
+        node = self._trie
         for symbol in phrase:
             (self._prefixes if symbol.endswith("*") else self._exact).add(symbol.removesuffix("*"))
             node = node.children.setdefault(symbol, _Node())
@@ -154,7 +168,7 @@ class Lexicon:
             node.terms = (*node.terms, term)
 
     def _remove(self, phrase: tuple[str, ...], category: str) -> None:
-        node: _Node | None = self._root
+        node: _Node | None = self._trie
         for symbol in phrase:
             node = node.children.get(symbol) if node else None
         if node:

@@ -159,6 +159,8 @@ _SIZE_BEFORE = 0.8
 _MEASURED = 25.0
 """Cost of a word behind a size that already has a subject ("measuring 2 cm, with arterial enhancement")."""
 _VERB_WORDS = 3
+_GAP = 400
+"""Characters between a size and a word that are looked at; a word farther away is too dear anyway."""
 _DISTRACTOR_HANDICAP = 0.3
 _OWN_SIZE_WORDS = 2
 """Words between an organ and its own size: "Uterus: bulky, 14 x 8 cm, with several fibroids"."""
@@ -282,7 +284,7 @@ def _size_cost(statement: Statement, size: Measurement, start: int, end: int) ->
         cost = float(max(0, tokens.at(high) - tokens.at(low)))
     if high <= low:
         return cost
-    gap = statement.text[low:high]
+    gap = statement.text[low : min(high, low + _GAP)]
     cost += _SIZE_COMMA * gap.count(",")
     if _NEW_PHRASE.search(gap):
         cost += _NEW_PHRASE_COST

@@ -26,13 +26,17 @@ _SIZE = re.compile(
     rf"(?:(?P<join>{_TO}|\s{{0,2}}(?:and|or|,|&)\s{{0,2}})(?P<second>{_NUMBER})[\s-]{{0,2}}(?P<unit>{_UNIT}))?(?![\w/]|\d)",
     re.IGNORECASE,
 )
+_NUMBER_RUN = re.compile(r"[.\d][\w.:/,]*")
+"""Where a size may begin: at the start of what looks like one number, date, ratio."""
 _AXIS = re.compile(rf"({_NUMBER})[\s-]{{0,2}}({_UNIT})?", re.IGNORECASE)
 NUMBER_WORDS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
 )  # fmt: skip
 """Spelled numbers, each at its own index."""
-_SPELLED = re.compile(rf"\b({'|'.join(NUMBER_WORDS)})[ -]({_UNIT})\b", re.IGNORECASE)
+_SPELLED_UNIT = re.compile(rf"[ -]({_UNIT})\b", re.IGNORECASE)
+_SPELLED = re.compile(rf"\b({'|'.join(NUMBER_WORDS)})$", re.IGNORECASE)
+_LONGEST_NUMBER_WORD = max(map(len, NUMBER_WORDS))
 _NOT_A_SIZE_AFTER = re.compile(
     r"\s{0,2}-?(?:(?:thick|slices?|sections?|spiral|helical|collimat\w{0,5}|axial (?:images|slices|sections)|gauge"
     r"|above the (?:anal|dentate)|away|from the (?!prior|previous|last)|(?:proximal|distal|cranial|caudal) to"
@@ -54,25 +58,36 @@ _NUMBERED = re.compile(r"\b(?:segments?|seg\.?|levels?|stations?|zone|images?|se
 _CUE_WINDOW = 28
 """Characters before a size in which "up to", "about" ... are looked for; longer than any of them."""
 
+_PARENTHESIS, _RATIO = re.compile(r"\("), re.compile(r"\d:\d")
+_IMAGE = re.compile(r"[iI][mM][a-zA-Z]{0,4}\.?\s?#?\s?\d")
 _SERIES_IMAGE = (
-    re.compile(
-        r"\(\s?(?:im(?:age|a)?s?\.?|s|se|ser(?:ies)?\.?)?\s?#?(?P<series>\d{1,4})\s?[:;-]\s?(?P<image>\d{1,4})(?:[^()]{0,40})\)",
-        re.IGNORECASE,
+    (
+        _PARENTHESIS,
+        re.compile(
+            r"\(\s?(?:im(?:age|a)?s?\.?|s|se|ser(?:ies)?\.?)?\s?#?(?P<series>\d{1,4})\s?[:;-]\s?(?P<image>\d{1,4})(?:[^()]{0,40})\)",
+            re.IGNORECASE,
+        ),
     ),
-    re.compile(r"(?:on |, )(?P<series>\d{1,3}):(?P<image>\d{1,4})\b"),
-    re.compile(
-        r"\bse(?:ries)?\.?\s?#?(?P<series>\d{1,4})[,;/ ]{0,3}(?:and )?im(?:a?ges?|\.)?\s?#?(?P<image>\d{1,4})",
-        re.IGNORECASE,
+    (_RATIO, re.compile(r"(?:on |, )(?P<series>\d{1,3}):(?P<image>\d{1,4})\b")),
+    (
+        _IMAGE,
+        re.compile(
+            r"\bse(?:ries)?\.?\s?#?(?P<series>\d{1,4})[,;/ ]{0,3}(?:and )?im(?:a?ges?|\.)?\s?#?(?P<image>\d{1,4})",
+            re.IGNORECASE,
+        ),
     ),
-    re.compile(
-        r"\bim(?:ages?|g|\.)?\s?#?(?P<image>\d{1,4})\s?(?:of|on|,|;|/)?\s?(?:in )?"
-        r"se(?:ries)?\.?\s?#?(?P<series>\d{1,4})",
-        re.IGNORECASE,
+    (
+        _IMAGE,
+        re.compile(
+            r"\bim(?:ages?|g|\.)?\s?#?(?P<image>\d{1,4})\s?(?:of|on|,|;|/)?\s?(?:in )?"
+            r"se(?:ries)?\.?\s?#?(?P<series>\d{1,4})",
+            re.IGNORECASE,
+        ),
     ),
-    re.compile(r"\bimages?\s?#?\s?(?P<image>\d{1,4})\b", re.IGNORECASE),
-    re.compile(r"\(ima\s(?P<image>\d{1,4})\)", re.IGNORECASE),
+    (_IMAGE, re.compile(r"\bimages?\s?#?\s?(?P<image>\d{1,4})\b", re.IGNORECASE)),
+    (_IMAGE, re.compile(r"\(ima\s(?P<image>\d{1,4})\)", re.IGNORECASE)),
 )
-_MAY_HOLD_SLICE = re.compile(r"[:;#(]\s?\d|\bim|\bse", re.IGNORECASE)
+"""(what a text without such a reference lacks, found fast; the reference)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +119,11 @@ class SliceMention:
 
 def find_slices(text: str) -> list[SliceMention]:
     """References such as "(12:94)", "Im 64, Se 302", "image #12"; ordered by place, none inside another."""
-    if not _MAY_HOLD_SLICE.search(text):
-        return []
     matches = [
-        (match.start(), rank, match) for rank, pattern in enumerate(_SERIES_IMAGE) for match in pattern.finditer(text)
+        (match.start(), rank, match)
+        for rank, (sign, pattern) in enumerate(_SERIES_IMAGE)
+        if sign.search(text)
+        for match in pattern.finditer(text)
     ]
     found: list[SliceMention] = []
     end = 0
@@ -125,14 +141,26 @@ def find_measurements(text: str, slices: list[SliceMention]) -> list[Measurement
     starts = [slice_.start for slice_ in slices]
     found = [
         measurement
-        for match in _SIZE.finditer(text)
+        for match in _sizes(text)
         if not _inside(slices, starts, match)
         for measurement in _from_match(text, match)
     ]
-    for match in _SPELLED.finditer(text):
-        value = NUMBER_WORDS.index(match[1].lower()) * (MM_PER_CM if match[2][0] in "cC" else 1.0)
-        found.append(_qualified(text, *match.span(), (value,)))
+    for unit in _SPELLED_UNIT.finditer(text):
+        word = _SPELLED.search(text, max(0, unit.start() - _LONGEST_NUMBER_WORD - 1), unit.start())
+        if word is not None:
+            value = NUMBER_WORDS.index(word[1].lower()) * (MM_PER_CM if unit[1][0] in "cC" else 1.0)
+            found.append(_qualified(text, word.start(), unit.end(), (value,)))
     return sorted((m for m in found if _is_size(text, m)), key=lambda m: m.start)
+
+
+def _sizes(text: str) -> Iterator[re.Match[str]]:
+    """What has the form of a size, in order, none within another."""
+    end = 0
+    for run in _NUMBER_RUN.finditer(text):
+        start = run.start()
+        if start >= end and (match := _SIZE.match(text, start)) is not None:
+            yield match
+            end = match.end()
 
 
 def _inside(slices: list[SliceMention], starts: list[int], match: re.Match[str]) -> bool:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dictamen.reports.lexicon import Lexicon, Term
 from dictamen.reports.tokens import Tokens
 
 
-@dataclass(frozen=True, slots=True)
-class Mention:
-    """A term of the lexicon at a place.
+class Mention(NamedTuple):
+    """A term of the lexicon at a place; a tuple, since a report has a hundred of them.
 
     Args:
         term: what it means; a phrase with several meanings gives several mentions.
@@ -40,11 +39,14 @@ def find_mentions(tokens: Tokens, lexicon: Lexicon) -> list[Mention]:
     starts, ends = tokens.starts, tokens.ends
     longest = lexicon.longest
     mentions = []
-    index, total = 0, len(tokens.words)
-    while index < total:
+    last = 0
+    for index in lexicon.candidates(tokens.words):
+        if index < last:
+            continue
         length, terms = longest(tokens, index)
-        last = index + (length or 1)
-        for term in terms:
-            mentions.append(Mention(term, starts[index], ends[last - 1], index, last))
-        index = last
+        if length:
+            last = index + length
+            end = ends[last - 1]
+            for term in terms:
+                mentions.append(Mention(term, starts[index], end, index, last))
     return mentions

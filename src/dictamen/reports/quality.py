@@ -4,34 +4,46 @@ from __future__ import annotations
 
 import re
 
-from dictamen.reports.schema import Flag
+from dictamen.reports.schema import Flag, Span
+from dictamen.reports.tokens import Tokens
 
-_DAMAGE = re.compile("[\x00-\x08\x0b\x0e-\x1f\ufffd]|\xc3[\x80-\xbf]|â€")
+_DAMAGE = re.compile("[\x00-\x08\x0b\x0e-\x1f\ufffd\xc3â](?:(?<![\xc3â])|(?<=\xc3)[\x80-\xbf]|(?<=â)€)")
 """Characters that no report has: control characters, the replacement character, UTF-8 read as Latin-1."""
 _ODD = re.compile(
-    r"\b([^\W\d_]{1,20})(?:\s{1,3}\1\b){2}"  # a word three times
-    r"|[,;:?#)(]\s?[,;:?#)(]\s?[,;:?#)(]"  # a run of punctuation
-    r"|\b[a-z]{2,12}\d[a-z]{2,12}\b"  # a digit within a word
-    r"|\d\s?(?:mm|cm)\s(?:mm|cm)\b",  # two units
+    r"[,;:?#)(\d](?:"  # one leading set lets the engine skip ordinary letters
+    r"(?<!\d)\s?[,;:?#)(]\s?[,;:?#)(]"  # a run of punctuation
+    r"|(?<=[a-z]{2}\d)[a-z]{2,12}\b"  # a digit within a word
+    r"|(?<=\d)\s?(?:mm|cm)\s(?:mm|cm)\b)",  # two units
     re.IGNORECASE,
 )
 MANY_ODD = 2
 """Odd places that make a text a damaged one; a single one is a slip of the pen."""
 
 
-def noise(text: str) -> Flag | None:
+def noise(tokens: Tokens) -> Flag | None:
     """A flag where the text is damaged, at its first sign; linear in the length of the text."""
-    damage = _DAMAGE.search(text)
-    if damage is None:
-        odd = []
-        for match in _ODD.finditer(text):
-            odd.append(match.span())
-            if len(odd) == MANY_ODD:
-                break
+    damage = _DAMAGE.search(tokens.text)
+    if damage is not None:
+        span = damage.span()
+    else:
+        odd = _odd(tokens)
         if len(odd) < MANY_ODD:
             return None
-        span = odd[0]
-    else:
-        span = damage.span()
+        span = min(odd)
     message = "The text is damaged (encoding, OCR or translation); sizes and organs may have been lost."
     return Flag(code="noise", message=message, span=span)
+
+
+def _odd(tokens: Tokens) -> list[Span]:
+    """Some places that are odd: at least `MANY_ODD` where there are so many."""
+    words, joined = tokens.words, tokens.joined
+    odd = [
+        (tokens.starts[i], tokens.ends[i + 2])
+        for i, (a, b, c) in enumerate(zip(words, words[1:], words[2:], strict=False))
+        if a == b == c and a.isalpha() and joined(i + 1) and joined(i + 2)
+    ]
+    for match in _ODD.finditer(tokens.text):
+        odd.append(match.span())
+        if len(odd) >= MANY_ODD:
+            break
+    return odd

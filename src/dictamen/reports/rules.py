@@ -24,10 +24,10 @@ from dictamen.reports.schema import Finding, Flag, ReportFindings
 from dictamen.reports.sections import find_sections
 from dictamen.reports.sentences import split_sentences
 from dictamen.reports.statement import Statement, statements
-from dictamen.reports.tokens import tokenize
+from dictamen.reports.tokens import Tokens, tokenize
 
 MAX_FINDINGS = 500
-"""Mentions of lesions in one report; more is no report, and merging costs the square of their number."""
+"""Mentions of lesions in one report; with more it is no report, and reading ends: merging costs the square of them."""
 TOPIC_SENTENCES = 1
 """Sentences without an organ after which a text is no longer about the last one."""
 
@@ -54,14 +54,17 @@ def read_report(text: str, study_id: str, *, lexicon: Lexicon | None = None) -> 
     reading = _Reading()
     if not text.strip():
         reading.flags.append(Flag(code="empty", message="The report has no text."))
-    if (damaged := noise(text)) is not None:
+    tokens = tokenize(text)
+    if (damaged := noise(tokens)) is not None:
         reading.flags.append(damaged)
     context = Context()
-    for statement in _statements(text, words):
+    for statement in statements_of(tokens, words):
         _read_statement(statement, context, reading)
+        if len(reading.drafts) > MAX_FINDINGS:
+            message = f"Only the first {MAX_FINDINGS} lesions were read, and nothing behind them."
+            reading.flags.append(Flag(code="too_many", message=message))
+            break
     _place_earlier(None, [], context, reading)
-    if len(reading.drafts) > MAX_FINDINGS:
-        reading.flags.append(Flag(code="too_many", message=f"Only the first {MAX_FINDINGS} lesions were read."))
     drafts, conflicts = merge(reading.drafts[:MAX_FINDINGS])
     clear = clear_statements(reading.clear, reading.removed, drafts)
     removed = list({statement.key: statement for statement in reading.removed}.values())
@@ -85,8 +88,9 @@ def _findings(drafts: list[Draft], study_id: str) -> tuple[Finding, ...]:
     )
 
 
-def _statements(text: str, lexicon: Lexicon) -> list[Statement]:
-    tokens = tokenize(text)
+def statements_of(tokens: Tokens, lexicon: Lexicon) -> list[Statement]:
+    """The sentences of a report, each with everything found in it."""
+    text = tokens.text
     slices = find_slices(text)
     sentences = split_sentences(text, find_sections(text, lexicon))
     mentions = find_mentions(tokens, lexicon)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 from dictamen.reports.lexicon import Lexicon
@@ -12,8 +14,10 @@ from dictamen.reports.tokens import tokenize
 
 Role = Literal["skip", "findings", "impression"]
 
+_MAY_PRECEDE = re.compile(r"[\n.!?:](?:(?<=[\n.!?])|(?<=[A-Z]:) )(?=[ \t]{0,8}[A-Z#\d*])")
+"""What a heading stands behind; found first, since trying a heading at each character would take longest of all."""
 _HEADING = re.compile(
-    r"(?:^|(?<=[\n.!?])|(?<=[.!?] )|(?<=[.!?]  )|(?<=[A-Z]: ))[ \t]{0,8}(?:#{1,6} ?)?(?:\d{1,2}[.)] ?)?\*{0,2}"
+    r"[ \t]{0,8}(?:#{1,6} ?)?(?:\d{1,2}[.)] ?)?\*{0,2}"
     r"(?P<name>[A-Z][A-Za-z/&,() \-]{2,58}?)(?:\*{0,2} {0,2}:\*{0,2}|\*{2}[ \t]{0,4}(?=\n|$)|[ \t]{0,4}(?=\n|$))"
 )
 _LIST_INTRODUCTION = re.compile(r"example|includ|follow|target|largest|measur|respectively", re.IGNORECASE)
@@ -65,9 +69,7 @@ class Section:
 
 def find_sections(text: str, lexicon: Lexicon) -> list[Section]:
     """Sections in order; together with the headings they cover the text."""
-    headings = [
-        (match, *kind) for match in _HEADING.finditer(text) if (kind := _classify(text, match, lexicon)) is not None
-    ]
+    headings = [(match, *kind) for match in _headings(text) if (kind := _classify(text, match, lexicon)) is not None]
     first = headings[0][0].start() if headings else len(text)
     named = any(match["name"].lower().startswith("finding") for match, _, _ in headings)  # before it: why and how
     sections = [Section("", "skip" if named else "findings", (), 0, first)] if first else []
@@ -87,6 +89,15 @@ def find_sections(text: str, lexicon: Lexicon) -> list[Section]:
             continue
         sections.append(Section(match["name"].strip(), role, organs, match.end(), end, side, parts, lists))
     return sections
+
+
+def _headings(text: str) -> Iterator[re.Match[str]]:
+    """What has the form of a heading, in order, none within another."""
+    end = 0
+    for start in chain((0,), (place.end() for place in _MAY_PRECEDE.finditer(text))):
+        if start >= end and (match := _HEADING.match(text, start)) is not None:
+            yield match
+            end = match.end()
 
 
 def _holds_findings(text: str, start: int, end: int) -> bool:

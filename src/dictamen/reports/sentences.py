@@ -28,8 +28,8 @@ _OPEN_END = re.compile(
     r"(?:,|\b(?:the|of|in|and|with|a|an|to|for|at|is|are|on|or|from|by|without|no|along|within|right|left|than|as))\s{0,3}$",
     re.IGNORECASE,
 )
-_CAPITAL_START = re.compile(r"(?<=[a-z0-9)?]) (?=[A-Z][a-z]{2,}|No )")
-MAX_SENTENCE = 2000
+_CAPITAL_START = re.compile(r" (?<=[a-z0-9)?] )(?=[A-Z][a-z]{2}|No )")
+MAX_SENTENCE = 1000
 """Characters; real sentences are shorter by far, and a sentence costs the square of its length."""
 _RUN_ON = 3
 """Capitalised words inside a sentence that make it a list without punctuation."""
@@ -117,7 +117,7 @@ def _implicit_impression(text: str, sentences: list[Sentence]) -> list[Sentence]
     first = quoted[0] if quoted else len(sentences) - _verbless_tail(text, sentences)
     if first <= middle:
         return sentences
-    return [replace(s, impression=i >= first) for i, s in enumerate(sentences)]
+    return sentences[:first] + [replace(s, impression=True) for s in sentences[first:]]
 
 
 def _opens_quote(text: str, sentence: Sentence) -> bool:

@@ -26,20 +26,17 @@ class Statement:
     sentence: Sentence
     first: int
     last: int
-    by_category: dict[str, list[Mention]]
+    by_term: dict[str | tuple[str, str], list[Mention]]
     measurements: list[Measurement]
     slices: list[SliceMention]
 
     def of(self, category: str, *values: str) -> list[Mention]:
         """Mentions of a category, optionally only some values, in order."""
-        if not values:
-            return self.by_category.get(category, _NONE)
-        mentions = self.by_category.get(category)
-        if not mentions:
-            return _NONE
+        mentions = self.by_term.get(category, _NONE)
+        if not values or not mentions:
+            return mentions
         if len(values) == 1:
-            value = values[0]
-            return [mention for mention in mentions if mention.term.value == value]
+            return self.by_term.get((category, values[0]), _NONE)
         return [mention for mention in mentions if mention.term.value in values]
 
     def between(self, start: int, end: int) -> str:
@@ -77,9 +74,11 @@ def statements(
     slice_starts = [slice_.start for slice_ in slices]
     for sentence in sentences:
         start, end = sentence.start, sentence.end
-        by_category: dict[str, list[Mention]] = {}
+        by_term: dict[str | tuple[str, str], list[Mention]] = {}
         for mention in mentions[bisect_left(mention_starts, start) : bisect_left(mention_starts, end)]:
-            by_category.setdefault(mention.term.category, []).append(mention)
+            term = mention.term
+            by_term.setdefault(term.category, []).append(mention)
+            by_term.setdefault(term.key, []).append(mention)
         yield Statement(
             text,
             tokens,
@@ -87,7 +86,7 @@ def statements(
             sentence,
             tokens.at(start),
             tokens.at(end),
-            by_category,
+            by_term,
             measurements[bisect_left(measurement_starts, start) : bisect_left(measurement_starts, end)],
             slices[bisect_left(slice_starts, start) : bisect_left(slice_starts, end)],
         )

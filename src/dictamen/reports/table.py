@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 SUFFIXES = (".jsonl", ".parquet")
+PIECE = 5000
+"""Reports whose rows are in memory at a time while a parquet file is written."""
 _REPORT_LISTS = ("clear_structures", "removed_structures")
 _REPORT_JSON = ("organ_states", "flags")
 _REPORT_PLAIN = ("study_id", "reader", "lexicon_hash", "schema_version")
@@ -95,11 +99,18 @@ def findings_frame(reports: Iterable[ReportFindings]) -> pl.DataFrame:
 
 
 def write_parquet(reports: Iterable[ReportFindings], path: Path) -> int:
-    """One finding a row, atomically; returns the number of reports."""
-    listed = list(reports)
-    with atomic_path(path) as temporary:
-        findings_frame(listed).write_parquet(temporary)
-    return len(listed)
+    """One finding a row, atomically, in pieces, so that memory stays flat; returns the number of reports."""
+    import polars as pl
+
+    count, stream = 0, iter(reports)
+    with atomic_path(path) as temporary, TemporaryDirectory(prefix=".pieces-", dir=path.parent) as folder:
+        pieces: list[Path] = []
+        while (piece := list(islice(stream, PIECE))) or not pieces:
+            count += len(piece)
+            pieces.append(Path(folder, f"{len(pieces)}.parquet"))
+            findings_frame(piece).write_parquet(pieces[-1])
+        pl.scan_parquet(pieces).sink_parquet(temporary)
+    return count
 
 
 def read_parquet(path: Path) -> Iterator[ReportFindings]:

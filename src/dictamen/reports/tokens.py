@@ -38,5 +38,8 @@ class Tokens:
 def tokenize(text: str) -> Tokens:
     """Split `text` into words; one linear pass."""
     spans = [match.span() for match in _WORD.finditer(text)]
-    words = [text[start:end].lower() for start, end in spans]
-    return Tokens(text, words, [start for start, _ in spans], [end for _, end in spans])
+    if not spans:
+        return Tokens(text, [], [], [])
+    words = "\n".join(_WORD.findall(text)).lower().split("\n")
+    starts, ends = zip(*spans, strict=True)
+    return Tokens(text, words, list(starts), list(ends))
