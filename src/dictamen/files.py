@@ -23,7 +23,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     if path.is_dir():
         raise UsageError("The output path is a folder.", got=path, expected="a file", next_step="choose another name")
-    with _placing(path):
+    with placing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix="".join(path.suffixes[-2:]))
         os.close(handle)
@@ -67,7 +67,7 @@ def output_folder(path: Path, *, overwrite: bool = False, resume: bool = False) 
             got=path,
             next_step="choose another folder, or add --resume or --overwrite",
         )
-    with _placing(path):
+    with placing(path):
         path.mkdir(parents=True, exist_ok=True)
         # asking for permission is not enough: root is granted it even where no file can be created
         with tempfile.TemporaryFile(dir=path):
@@ -76,7 +76,7 @@ def output_folder(path: Path, *, overwrite: bool = False, resume: bool = False) 
 
 
 @contextmanager
-def _placing(path: Path) -> Iterator[None]:
+def placing(path: Path) -> Iterator[None]:
     """Turn what the file system says about folders that can't be made or written to into errors that name `path`."""
     try:
         with resource_errors(path):

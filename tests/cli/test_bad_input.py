@@ -507,7 +507,7 @@ def test_a_full_disk_is_named_and_leaves_no_half_file(
     one_message(done, code=RESOURCES, says=("disk is full", "f.jsonl", "free space"))
     done = run("phantom", "-o", tmp_path / "p", "--studies", 3, "--masks", 1, "--validation", 0, "--test", 0)
     one_message(done, code=RESOURCES, says=("disk is full", "phantom_0001"))
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["f.jsonl.partial"]  # for --resume
 
 
 # --- Ctrl-C
@@ -541,13 +541,13 @@ def interrupted(done: Done, *, says: str) -> None:
     assert all(line.startswith("no training study has a ") for line in warned), warned  # ours; no library speaks
 
 
-def test_ctrl_c_while_reading_writes_nothing(tmp_path: Path) -> None:
+def test_ctrl_c_while_reading_can_go_on(tmp_path: Path) -> None:
     sentence = "There is a 2.3 cm lesion in segment 6 of the liver."
     rows = "".join(f"S{number},{sentence}\n" for number in range(100_000))
     (tmp_path / "r.csv").write_text("study_id,report\n" + rows, encoding="utf-8")
-    done = interrupt(["read", tmp_path / "r.csv", "-o", tmp_path / "f.jsonl"], when=found(tmp_path, ".partial-*"))
-    interrupted(done, says="Nothing was written")
-    assert [path.name for path in tmp_path.iterdir()] == ["r.csv"]
+    done = interrupt(["read", tmp_path / "r.csv", "-o", tmp_path / "f.jsonl"], when=found(tmp_path, "*.partial"))
+    interrupted(done, says="--resume")
+    assert {path.name for path in tmp_path.iterdir()} <= {"r.csv", "f.jsonl.partial"}
 
 
 def test_ctrl_c_while_generating(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it."""
 BAD_USAGE = 2
 """Exit code for a wrong option, ours and the option parser's."""
-RESUMABLE = frozenset({"demo", "pretrain", "train", "predict", "refine", "experiment"})
+RESUMABLE = frozenset({"demo", "pretrain", "train", "predict", "read", "refine", "experiment"})
 """Verbs that go on with `--resume`, as `cohort build` does."""
 CHATTER = ("lightning_fabric.utilities",)
 """Loggers of libraries that tell at each start what device and precision they use; warnings still come through."""

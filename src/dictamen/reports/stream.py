@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from dictamen.errors import UsageError, resource_errors
+from dictamen.files import placing
 from dictamen.reports import table
 from dictamen.reports.reader import Report
 from dictamen.reports.schema import ReportFindings
@@ -36,25 +37,35 @@ def read_to_file(
         seen: called with the findings of each report, kept ones too.
 
     Raises:
-        UsageError: the interrupted run was about other reports or by another reader.
+        UsageError: the output is a folder or lies below a file; the interrupted run was about other reports, or by
+            another reader.
         ResourceError: disk full or folder not writable; what has been read is kept.
+        InputError: whatever `reports` and `find` raise; what has been read is kept.
     """
     table.check_suffix(output)
     partial = output.with_name(output.name + SUFFIX)
     source, kept = iter(reports), 0
-    with resource_errors(output):
+    if output.is_dir():
+        raise UsageError("The output path is a folder.", got=output, expected="a file", next_step="choose another name")
+    with placing(output):
         output.parent.mkdir(parents=True, exist_ok=True)
-        if resume and partial.exists():
-            _drop_torn_line(partial)
-            for findings in _kept(partial, source, identity):
-                kept += 1
-                seen(findings)
-        with partial.open("a" if kept else "w", encoding="utf-8", newline="\n") as file:
-            for findings in find(source):
-                file.write(findings.model_dump_json() + "\n")
-                seen(findings)
-            file.flush()
-            os.fsync(file.fileno())
+        partial.touch()
+    with resource_errors(output):
+        try:
+            if resume:
+                _drop_torn_line(partial)
+                for findings in _kept(partial, source, identity):
+                    kept += 1
+                    seen(findings)
+            with partial.open("a" if kept else "w", encoding="utf-8", newline="\n") as file:
+                for findings in find(source):
+                    file.write(findings.model_dump_json() + "\n")
+                    seen(findings)
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            if partial.stat().st_size == 0:
+                partial.unlink()
         if output.suffix.lower() == ".parquet":
             table.write_parquet(table.read_jsonl(partial), output)
             partial.unlink()
