@@ -310,3 +310,15 @@ def test_24_nodes_on_the_short_axis() -> None:
     assert (finding.structure, finding.short_axis, finding.parts) == ("lymph_node", True, ("mediastinal", "subcarinal"))
     (finding,) = current("Enlarged paratracheal lymph node with a short-axis diameter of 12 mm.")
     assert finding.short_axis
+
+
+@pytest.mark.parametrize(
+    ("text", "sizes"),
+    [
+        ("LUNGS: A 7 mm and a 5 mm nodule in the right upper lobe.", [5.0, 7.0]),
+        ("LIVER: An 8 mm and a 12 mm cyst in the left lobe.", [8.0, 12.0]),
+        ("UTERUS: 14 x 8 cm, with a 3 cm fibroid.", [30.0]),
+    ],
+)
+def test_a_size_with_an_article_below_a_heading_is_no_organ_size(text: str, sizes: list[float]) -> None:
+    assert sorted(finding.diameters_mm[0] for finding in read_report(text, "S").findings) == sizes

@@ -42,7 +42,7 @@ def segments(text: str, findings: ReportFindings) -> list[Segment]:
 
 def describe(finding: Finding) -> str:
     """One line on a finding: "cyst, kidney left upper pole, 39 mm"."""
-    place = " ".join([finding.structure.replace("_", " "), finding.side or "", *finding.parts]).strip()
+    place = " ".join([finding.structure.replace("_", " "), *([finding.side] if finding.side else []), *finding.parts])
     size = " x ".join(f"{value:g}" for value in finding.diameters_mm)
     qualifier = f" ({finding.size_qualifier})" if finding.size_qualifier not in (None, "exact") else ""
     words = [

@@ -243,6 +243,8 @@ def _has_own_size(statement: Statement, size: Measurement, anchors: list[Anchor]
     following = next((anchor for anchor in anchors if anchor.start >= size.end), None)
     if following is None or any(anchor.start < size.start for anchor in anchors):
         return False
+    if statement.word(first - 1) in ("a", "an"):  # "LUNGS: A 7 mm and a 5 mm nodule"
+        return False
     if not _NEW_PHRASE.search(statement.text, size.end, following.start):
         return False
     if statement.sentence.section.organ is not None and first - statement.first <= _OWN_SIZE_WORDS:
