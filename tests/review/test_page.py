@@ -116,6 +116,7 @@ def test_report_is_text_and_its_findings_lead_to_their_place(page: Any, address:
 def test_keys_of_the_view_help_and_statistics(page: Any, address: str) -> None:
     page.goto(address)
     page.locator("#region-name", has_text="Region 1 of 6").wait_for()
+    page.wait_for_load_state("networkidle")  # the view is still on its way to the region
     before = int(page.locator("#axial").get_attribute("data-slice"))
     page.keyboard.press("ArrowUp")
     page.locator(f'#axial[data-slice="{before + 1}"]').wait_for()
