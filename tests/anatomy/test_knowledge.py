@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from dictamen.anatomy import knowledge, vocabulary
+from dictamen.anatomy.concept import RELATIONS, ROOT
 from dictamen.anatomy.words import normalise
 from dictamen.errors import InputError
 
@@ -27,14 +28,14 @@ def test_every_structure_of_the_vocabulary_is_a_concept() -> None:
 def test_relations_lead_to_concepts_and_never_to_themselves() -> None:
     for concept in KNOWLEDGE:
         for relation, ids in concept.relations.items():
-            assert relation in knowledge.RELATIONS
+            assert relation in RELATIONS
             assert all(other in KNOWLEDGE and other != concept.id for other in ids), (concept.id, relation)
 
 
 def test_every_concept_leads_up_to_the_body_without_a_cycle() -> None:
     for concept in KNOWLEDGE:
         assert concept.id not in KNOWLEDGE.ancestors(concept.id)
-        assert concept.id == knowledge.ROOT or knowledge.ROOT in KNOWLEDGE.ancestors(concept.id), concept.id
+        assert concept.id == ROOT or ROOT in KNOWLEDGE.ancestors(concept.id), concept.id
 
 
 def test_every_part_has_a_whole() -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from dictamen.anatomy.knowledge import Concept, Knowledge
+    from dictamen.anatomy.concept import Concept
+    from dictamen.anatomy.knowledge import Knowledge
 
 Term = Annotated[str, typer.Argument(help='Id or name: "kidney_left", "left kidney", "HCC".')]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
