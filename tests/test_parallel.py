@@ -1,10 +1,11 @@
 import os
+import threading
 from functools import partial
 
 import pytest
 
 from dictamen.errors import InputError, ResourceError, UsageError
-from dictamen.parallel import map_studies
+from dictamen.parallel import map_stages, map_studies
 
 ITEMS = [(f"s{i}", i) for i in range(6)]
 
@@ -88,3 +89,53 @@ def test_jobs_must_be_positive() -> None:
 
 def test_nothing_to_do() -> None:
     assert list(map_studies(work, [], jobs=2)) == []
+
+
+def test_stages_give_the_same_as_one_function() -> None:
+    outcomes = list(map_stages(lambda n: n, partial(work, bad=2), str, ITEMS))
+    assert [(o.study_id, o.value) for o in outcomes] == [
+        (f"s{n}", None if n == 2 else str(n * n)) for n in range(len(ITEMS))
+    ]
+    assert outcomes[2].error is not None and outcomes[2].error.where == "s2"
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2])
+def test_a_failure_in_any_stage_stops_that_study_only(stage: int) -> None:
+    stages = [partial(work, bad=1) if number == stage else (lambda n: n) for number in range(3)]
+    outcomes = list(map_stages(*stages, [("s0", 0), ("s1", 1), ("s2", 2)]))
+    assert [o.error is None for o in outcomes] == [True, False, True]
+
+
+def test_the_next_is_read_and_the_last_written_while_one_is_computed() -> None:
+    """Each waits for what only goes on at the same time; in turns they would wait for ever."""
+    read, written = threading.Event(), threading.Event()
+
+    def reading(number: int) -> int:
+        if number == 1:
+            read.set()
+        return number
+
+    def computing(number: int) -> int:
+        assert read.wait(30)
+        assert number == 0 or written.wait(30)
+        return number
+
+    def writing(number: int) -> int:
+        written.set()
+        return number
+
+    assert [o.value for o in map_stages(reading, computing, writing, [("a", 0), ("b", 1)])] == [0, 1]
+
+
+def test_what_is_being_written_at_an_interruption_is_written_to_its_end() -> None:
+    written: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        list(map_stages(lambda n: n, stop, lambda n: written.append(n) or n, ITEMS))
+    assert written == [0, 1, 2]
+
+
+def test_a_full_disk_in_a_stage_stops_everything() -> None:
+    computed: list[int] = []
+    with pytest.raises(ResourceError):
+        list(map_stages(lambda n: n, lambda n: computed.append(n) or n, full, ITEMS))
+    assert len(computed) <= 2

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from dictamen.errors import OUT_OF_MEMORY, DictamenError, InputError, ResourceError, UsageError, resource_error
 
 Item = TypeVar("Item")
+Read = TypeVar("Read")
+Computed = TypeVar("Computed")
 Value = TypeVar("Value")
 Progress = Callable[[int, int], None]
 """Called with (studies done, studies in all) after each study."""
@@ -46,17 +51,81 @@ def map_studies(
     """
     if jobs < 1:
         raise UsageError("`jobs` must be at least 1.", got=jobs)
-    for done, outcome in enumerate(_outcomes(function, items, jobs=min(jobs, max(1, len(items)))), start=1):
-        if isinstance(outcome.error, ResourceError) and outcome.error.what != OUT_OF_MEMORY:
-            raise outcome.error
-        if progress is not None:
-            progress(done, len(items))
-        yield outcome
+    yield from _told(_outcomes(function, items, jobs=min(jobs, max(1, len(items)))), len(items), progress)
+
+
+def map_stages(
+    read: Callable[[Item], Read],
+    compute: Callable[[Read], Computed],
+    write: Callable[[Computed], Value],
+    items: Sequence[tuple[str, Item]],
+    *,
+    progress: Progress | None = None,
+) -> Iterator[Outcome[Value]]:
+    """As `map_studies` in this process, but the next study is read and the last one written while one is computed.
+
+    Three studies are in memory at most. `compute` runs in the calling thread; what is being written when it is
+    interrupted is written to its end.
+
+    Args:
+        read, compute, write: each takes what the one before gave.
+
+    Raises:
+        ResourceError: as `map_studies`.
+    """
+    yield from _told(_staged(read, compute, write, items), len(items), progress)
+
+
+def _staged(
+    read: Callable[[Item], Read],
+    compute: Callable[[Read], Computed],
+    write: Callable[[Computed], Value],
+    items: Sequence[tuple[str, Item]],
+) -> Generator[Outcome[Value], None, None]:
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        waiting = iter(items)
+        coming = _submit(reader, read, next(waiting, None))
+        written: Future[Outcome[Value]] | None = None
+        while coming is not None:
+            opened = coming.result()
+            coming = _submit(reader, read, next(waiting, None))
+            computed = _then(compute, opened)
+            del opened
+            if written is not None:
+                yield written.result()
+            written = writer.submit(partial(_then, write, computed))
+            del computed
+        if written is not None:
+            yield written.result()
+
+
+def _submit(
+    reader: ThreadPoolExecutor, read: Callable[[Item], Read], item: tuple[str, Item] | None
+) -> Future[Outcome[Read]] | None:
+    return None if item is None else reader.submit(partial(_attempt, read, item[0], item[1]))
+
+
+def _then(function: Callable[[Read], Value], before: Outcome[Read]) -> Outcome[Value]:
+    if before.value is None:
+        return Outcome(before.study_id, error=before.error)
+    return _attempt(function, before.study_id, before.value)
+
+
+def _told(
+    outcomes: Generator[Outcome[Value], None, None], total: int, progress: Progress | None
+) -> Iterator[Outcome[Value]]:
+    with closing(outcomes):
+        for done, outcome in enumerate(outcomes, start=1):
+            if isinstance(outcome.error, ResourceError) and outcome.error.what != OUT_OF_MEMORY:
+                raise outcome.error
+            if progress is not None:
+                progress(done, total)
+            yield outcome
 
 
 def _outcomes(
     function: Callable[[Item], Value], items: Sequence[tuple[str, Item]], *, jobs: int
-) -> Iterator[Outcome[Value]]:
+) -> Generator[Outcome[Value], None, None]:
     if jobs == 1:
         for study_id, item in items:
             yield _attempt(function, study_id, item)

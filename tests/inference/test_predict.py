@@ -195,7 +195,7 @@ def test_previews_and_probabilities(run: Path, images: Path, tmp_path: Path) -> 
     out = tmp_path / "out"
     run_on(run, images / "a.nii.gz", out, products=Products(preview=True, probabilities=True))
     picture = imread(out / "previews" / "a.png")
-    assert picture.shape[1] == 3 * TILE
+    assert picture.shape[1] == 4 * TILE  # three planes and a projection
     assert picture.shape[0] in (TILE, 2 * TILE, 3 * TILE)
     source = read_header(images / "a.nii.gz")
     for name in ("kidney_tumour", "kidney"):

@@ -36,6 +36,9 @@ def predict(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
     jobs: Annotated[int, typer.Option(help="Processes on a CPU; one process already uses all cores.")] = 1,
     preview: Annotated[bool, typer.Option("--preview", help="Also write a picture a study.")] = False,
+    statistics: Annotated[
+        bool, typer.Option("--statistics", help="Also write volume and Hounsfield units of each label.")
+    ] = False,
     save_probabilities: Annotated[
         bool, typer.Option("--save-probabilities", help="Also write a probability map a label.")
     ] = False,
@@ -48,6 +51,13 @@ def predict(
     deidentify: Annotated[
         bool, typer.Option("--deidentify", help="Nothing of the patient in SEG and SR (PS3.15 basic profile).")
     ] = False,
+    near_organs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="ORGANS",
+            help="Look only near the organs of the labels: folder of organ masks (STUDY.nii.gz or STUDY/), or cohort.",
+        ),
+    ] = None,
     mirror: Annotated[bool, typer.Option("--mirror", help="Average over mirror images: 4x slower.")] = False,
     trust_code: Annotated[
         bool, typer.Option("--trust-code", help="Run the network code that a `custom` model names.")
@@ -75,6 +85,7 @@ def predict(
             device=device,
             products=Products(
                 preview=preview,
+                statistics=statistics,
                 probabilities=save_probabilities,
                 dicom=dicom,
                 form="labelmap" if labelmap else "binary",
@@ -82,6 +93,7 @@ def predict(
             ),
             split=split,
             series=series,
+            near_organs=near_organs,
             jobs=jobs,
             settings=Settings(mirror=mirror),
             trust_code=trust_code,

@@ -1,4 +1,5 @@
-"""The output folder of a prediction: labels.json, studies.jsonl, lesions.csv, failed.jsonl, predict.json.
+"""The output folder of a prediction: labels.json, studies.jsonl, lesions.csv, failed.jsonl, predict.json, and
+statistics.csv where asked for.
 
 studies.jsonl is the record of what is done: a study's line is appended once its label map is in place. Tables are made
 from it, so that a killed process loses no study that was finished.
@@ -20,11 +21,13 @@ from dictamen.errors import DictamenError, InputError, UsageError, resource_erro
 from dictamen.files import write_json, write_text
 from dictamen.inference.dicom_out import DICOM, REPORT, SEGMENTATION
 from dictamen.inference.lesions import Lesion
+from dictamen.inference.statistics import LabelStatistics
 from dictamen.inference.study import Settings
 from dictamen.models.card import RESEARCH_USE
 from dictamen.models.package import CARD, WEIGHTS
 
 LABELS, STUDIES, LESIONS, FAILED, RECORD = "labels.json", "studies.jsonl", "lesions.csv", "failed.jsonl", "predict.json"
+STATISTICS = "statistics.csv"
 HASH_CHUNK = 1 << 20
 """Bytes of the weights hashed at a time."""
 NOT_THE_RESULT = frozenset({"device"})
@@ -90,13 +93,16 @@ class OutputFolder:
             file.write(_json(line) + "\n")
 
     def finish(self, order: Sequence[str], failed: Sequence[Failure]) -> int:
-        """Sort studies.jsonl as the input is, write lesions.csv and failed.jsonl; give the number of lesions."""
+        """Sort studies.jsonl as the input is, write the tables and failed.jsonl; give the number of lesions."""
         lines = self._lines()
         place = {name: number for number, name in enumerate(order)}
         lines = {name: lines[name] for name in sorted(lines, key=lambda name: (place.get(name, len(place)), name))}
         self._rewrite(lines)
         rows = [row for line in lines.values() for row in line["lesions"]]
-        write_text(self.path / LESIONS, _csv(rows))
+        points = [{**row, "centroid_mm": " ".join(str(value) for value in row["centroid_mm"])} for row in rows]
+        write_text(self.path / LESIONS, _csv(points, Lesion.columns()))
+        if statistics := [row for line in lines.values() for row in line.get("statistics", ())]:
+            write_text(self.path / STATISTICS, _csv(statistics, LabelStatistics.columns()))
         if failed:
             write_text(self.path / FAILED, "".join(_json(failure.to_json()) + "\n" for failure in failed))
         else:
@@ -144,17 +150,15 @@ class OutputFolder:
                 label_map_path(self.path, name).unlink(missing_ok=True)
                 for made in (SEGMENTATION, REPORT):
                     (self.path / DICOM / name / made).unlink(missing_ok=True)
-            for name in (STUDIES, LESIONS, FAILED, LABELS, RECORD):
+            for name in (STUDIES, LESIONS, STATISTICS, FAILED, LABELS, RECORD):
                 (self.path / name).unlink(missing_ok=True)
 
 
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """lesions.csv; a point is three numbers with spaces between."""
+def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=Lesion.columns(), lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
     writer.writeheader()
-    for row in rows:
-        writer.writerow({**row, "centroid_mm": " ".join(str(value) for value in row["centroid_mm"])})
+    writer.writerows(rows)
     return text.getvalue()
 
 

@@ -22,13 +22,15 @@ from dictamen.imaging.read import read_image
 from dictamen.imaging.volume import Volume
 from dictamen.inference.dicom_out import DICOM, check_source, write_dicom
 from dictamen.inference.inputs import InputStudy, find_inputs
+from dictamen.inference.near_organs import OrganMasks, organs_of_labels, read_organs
 from dictamen.inference.outputs import Failure, OutputFolder, file_sha256, label_map_path
 from dictamen.inference.preview import write_preview
 from dictamen.inference.sliding import choose_device
+from dictamen.inference.statistics import measure_labels
 from dictamen.inference.study import Settings, StudyPrediction, label_values, segment
 from dictamen.models.card import ModelCard
 from dictamen.models.package import WEIGHTS, load_model, model_folder
-from dictamen.parallel import Progress, map_studies
+from dictamen.parallel import Progress, map_stages, map_studies
 
 PREVIEWS, PROBABILITIES = "previews", "probabilities"
 SCORE_DECIMALS = 4
@@ -67,6 +69,7 @@ class Products:
     Attributes:
         preview: a picture.
         probabilities: a map a label.
+        statistics: a table with volume, mean and spread of the Hounsfield units of each label.
         dicom: a DICOM SEG and SR, of studies that came as DICOM.
         form: of the SEG.
         deidentify: nothing of the source's headers in SEG and SR but geometry.
@@ -74,9 +77,29 @@ class Products:
 
     preview: bool = False
     probabilities: bool = False
+    statistics: bool = False
     dicom: bool = False
     form: Form = "binary"
     deidentify: bool = False
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A study that was read."""
+
+    study: InputStudy
+    volume: Volume
+    organs: OrganMasks | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A study that was segmented."""
+
+    opened: _Opened
+    prediction: StudyPrediction
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -89,6 +112,7 @@ class _Job:
     products: Products
     trust_code: bool
     model_hash: str
+    organs: Path | None = None
 
     def load(self) -> tuple[nn.Module, ModelCard]:
         """The model, from memory where this process has it."""
@@ -106,6 +130,7 @@ def predict(
     products: Products | None = None,
     split: str | None = None,
     series: str = ONLY,
+    near_organs: str | Path | None = None,
     jobs: int = 1,
     settings: Settings | None = None,
     trust_code: bool = False,
@@ -122,11 +147,14 @@ def predict(
         overwrite: replace an earlier prediction in the folder.
         device: "auto", "cpu", "cuda", "cuda:1".
         products: also OUT/previews/<study_id>.png, OUT/probabilities/<study_id>/<label>.nii.gz (uint8, 255 is 1),
-            OUT/dicom/<study_id>/segmentation.dcm and report.dcm.
+            OUT/dicom/<study_id>/segmentation.dcm and report.dcm, OUT/statistics.csv.
         split: only this split of a cohort or table.
         series: which of several DICOM series of a study: "only" (refuse several), "largest", "thinnest", "all", a
             series number or UID.
-        jobs: processes, on a CPU; each holds one volume and uses one thread. One process uses all cores.
+        near_organs: folder of organ masks, see `near_organs.read_organs`: only windows in which an organ of the
+            model's labels lies are computed, and nothing is found elsewhere.
+        jobs: processes, on a CPU; each holds one volume and uses one thread. One process uses all cores, and reads the
+            next study and writes the last one meanwhile.
         settings: finer settings; their `device` is replaced by `device`.
         trust_code: see `models.package.load_model`.
         progress: called with (studies done, studies in all).
@@ -140,10 +168,15 @@ def predict(
         raise UsageError("`jobs` must be at least 1.", got=jobs)
     started = monotonic()
     settings = _with_device(settings or Settings(), device, jobs=jobs)
+    settings = replace(settings, near_organs=near_organs is not None)
     model = model_folder(Path(run))
     products = products or Products()
-    job = _Job(model, Path(output), settings, products, trust_code, file_sha256(model / WEIGHTS)[:HASH_SHOWN])
+    organs = _organ_folder(near_organs)
+    weights = file_sha256(model / WEIGHTS)[:HASH_SHOWN]
+    job = _Job(model, Path(output), settings, products, trust_code, weights, organs)
     _, card = job.load()
+    if organs is not None:
+        organs_of_labels(card)
     studies = find_inputs(Path(input), split=split, leave_out=job.output, series=series, modality=card.modality)
     _check_apart(studies, job.output)
     folder = OutputFolder(
@@ -166,13 +199,24 @@ def _run(
     predicted: list[str] = []
     failed: list[Failure] = []
     items = [(study.study_id, study) for study in studies]
+
+    def write(found: _Found) -> dict[str, Any]:
+        line = _write(found, job=job)
+        folder.add(line)
+        return line
+
     try:
-        for outcome in map_studies(partial(_predict_one, job=job), items, jobs=jobs, progress=progress):
-            if outcome.value is not None:
-                folder.add(outcome.value)
-                predicted.append(outcome.study_id)
-            else:
+        if jobs == 1:
+            outcomes = map_stages(partial(_read, job=job), partial(_segment, job=job), write, items, progress=progress)
+        else:
+            outcomes = map_studies(partial(_predict_one, job=job), items, jobs=jobs, progress=progress)
+        for outcome in outcomes:
+            if outcome.value is None:
                 failed.append(Failure.of(outcome.study_id, outcome.error))
+                continue
+            if jobs > 1:
+                folder.add(outcome.value)
+            predicted.append(outcome.study_id)
     except BaseException:
         # what is done stays usable after Ctrl-C or a full disk
         folder.finish([study.study_id for study in studies], failed)
@@ -182,19 +226,38 @@ def _run(
 
 def _predict_one(study: InputStudy, *, job: _Job) -> dict[str, Any]:
     """Predict one study, write its files, the label map last; give its line of studies.jsonl."""
-    started, products = monotonic(), job.products
-    if products.dicom:
+    return _write(_segment(_read(study, job=job), job=job), job=job)
+
+
+def _read(study: InputStudy, *, job: _Job) -> _Opened:
+    started = monotonic()
+    if job.products.dicom:
         check_source(study)
-    volume = _read(study)
+    volume = _read_image(study)
+    if job.organs is None:
+        return _Opened(study, volume, None, monotonic() - started)
+    organs = read_organs(job.organs, study.study_id, volume, organs_of_labels(job.load()[1]))
+    return _Opened(study, volume, organs, monotonic() - started)
+
+
+def _segment(opened: _Opened, *, job: _Job) -> _Found:
+    started = monotonic()
     model, card = job.load()
-    found = segment(
+    prediction = segment(
         model,
         card,
-        volume,
+        opened.volume,
         job.settings,
-        keep_probabilities=products.probabilities,
-        keep_instances=products.dicom,
+        organs=opened.organs,
+        keep_probabilities=job.products.probabilities,
+        keep_instances=job.products.dicom,
     )
+    return _Found(opened, prediction, monotonic() - started)
+
+
+def _write(done: _Found, *, job: _Job) -> dict[str, Any]:
+    started, products = monotonic(), job.products
+    study, found, (_, card) = done.opened.study, done.prediction, job.load()
     if products.dicom:
         write_dicom(
             job.output / DICOM / study.study_id,
@@ -217,10 +280,22 @@ def _predict_one(study: InputStudy, *, job: _Job) -> dict[str, Any]:
             window=card.intensity,
         )
     write_volume(found.labels, label_map_path(job.output, study.study_id), label_names=label_values(card))
-    return _line(study.study_id, volume, found, card, seconds=monotonic() - started)
+    line = _line(done, card)
+    if products.statistics:
+        lesions = [lesion.label for lesion in found.lesions]
+        rows = measure_labels(found.canonical_labels, found.canonical_image, label_values(card), lesions)
+        line["statistics"] = [vars(row) for row in rows]
+    network, writing = found.seconds_network, monotonic() - started
+    line["seconds"] = {
+        "reading": round(done.opened.seconds, 2),
+        "network": round(network, 2),
+        "rest": round(done.seconds - network, 2),
+        "writing": round(writing, 2),
+    }
+    return line
 
 
-def _read(study: InputStudy) -> Volume:
+def _read_image(study: InputStudy) -> Volume:
     if study.error is not None:
         raise study.error
     if study.cohort is not None:
@@ -231,11 +306,14 @@ def _read(study: InputStudy) -> Volume:
     return read_image(study.image, study.study_id, series=study.series)
 
 
-def _line(study_id: str, volume: Volume, found: StudyPrediction, card: ModelCard, *, seconds: float) -> dict[str, Any]:
+def _line(done: _Found, card: ModelCard) -> dict[str, Any]:
+    volume, found = done.opened.volume, done.prediction
     voxel_mm3 = float(np.prod(volume.spacing_mm))
-    counts = np.bincount(found.canonical_labels.ravel(), minlength=len(card.labels) + 1)
+    counts = np.zeros(len(card.labels) + 1, dtype=np.int64)
+    for part in np.moveaxis(found.canonical_labels, 2, 0):  # bincount makes 64-bit numbers of all that it is given
+        counts += np.bincount(part.ravel(), minlength=len(counts))
     return {
-        "study_id": study_id,
+        "study_id": done.opened.study.study_id,
         "scores": {name: round(score, SCORE_DECIMALS) for name, score in found.scores.items()},
         "scores_by_side": {
             name: {side: round(score, SCORE_DECIMALS) for side, score in sides.items()}
@@ -246,7 +324,6 @@ def _line(study_id: str, volume: Volume, found: StudyPrediction, card: ModelCard
         "shape": list(volume.shape),
         "spacing_mm": [round(step, 4) for step in volume.spacing_mm],
         "source": dict(volume.metadata),
-        "seconds": round(seconds, 2),
     }
 
 
@@ -267,6 +344,12 @@ def _loaded(folder: Path, device: str, trust_code: bool, stamp: int) -> tuple[nn
 @lru_cache(maxsize=1)
 def _cohort(folder: Path) -> Cohort:
     return Cohort.open(folder)
+
+
+def _organ_folder(path: str | Path | None) -> Path | None:
+    if path is not None and not Path(path).is_dir():
+        raise InputError("The folder of organ masks does not exist.", where=path)
+    return None if path is None else Path(path)
 
 
 def _with_device(settings: Settings, device: str, *, jobs: int) -> Settings:

@@ -6,6 +6,7 @@ Windows are blended with Gaussian weights as in nnU-Net, with three differences 
   logits. Blended is what has fewer channels: time and memory don't grow with the number of labels.
 - A slab of the volume is given away as soon as no later window reaches it: memory doesn't grow with its length.
 - Windows of nothing but air (beyond the patient, all voxels at the lowest value) are computed once.
+- Windows without a voxel of the region of interest are left out.
 """
 
 from __future__ import annotations
@@ -37,6 +38,11 @@ TILE = 32
 """Voxels of a tile's sides along x and y: its labels fit a processor's cache."""
 X = 0
 """The axis that goes from left to right."""
+FEW = 4099
+"""Of so many voxels one is looked at before all: most windows aren't air, and it shows at once. A prime number, so that
+they don't lie in one column."""
+NOWHERE = -30.0
+"""Logit outside the region of interest: a probability that is 0 in any format that is written."""
 
 Groups = Sequence[tuple[Sequence[tuple[int, ...]], Sequence[int] | None]]
 """Mirrorings (axes to flip) that are blended together, and the order of the labels in them."""
@@ -92,10 +98,10 @@ def predict_probabilities(model: nn.Module, image: Array, **options: Any) -> npt
     probabilities: npt.NDArray[np.float16] | None = None
     for tile in slide(model, image, **options):
         if probabilities is None:
-            probabilities = np.empty((len(tile.logits), *image.shape[-3:]), dtype=np.float16)
+            probabilities = np.zeros((len(tile.logits), *image.shape[-3:]), dtype=np.float16)
         probabilities[(slice(None), *tile.place)] = tile.logits.sigmoid().to(torch.float16).numpy()
     if probabilities is None:
-        raise InputError("The image has no voxel.", got=image.shape)
+        raise InputError("There is no voxel to look at.", got=image.shape)
     return probabilities
 
 
@@ -110,6 +116,7 @@ def slide(
     mirror: Sequence[int] = (),
     partners: Sequence[int] | None = None,
     normalise: Callable[[Array], npt.NDArray[np.float32]] | None = None,
+    region: npt.NDArray[np.bool_] | None = None,
 ) -> Iterator[Tile]:
     """Logits of every label at every voxel, tile by tile, along z.
 
@@ -124,6 +131,8 @@ def slide(
         mirror: axes along which to average over mirror images; twice the time for each.
         partners: for each label that of its mirror image along x ("left kidney": the right one); None: each is its own.
         normalise: of voxels to what the network was trained on; None: they are.
+        region: [X, Y, Z], where to look; None: everywhere. Logits in it are those that the whole volume would have
+            there, outside they are `NOWHERE`; tiles without a voxel of it are not given.
 
     Raises:
         InputError: `image` has another number of axes, or an empty one.
@@ -132,7 +141,7 @@ def slide(
         raise InputError("The image must be [X, Y, Z] or [C, X, Y, Z] with at least one voxel.", got=image.shape)
     place = torch.device(device)
     network = _Network(model, place, resolve(precision, place))
-    volume = _Volume(image if image.ndim == 4 else image[None], tuple(patch_size), normalise)
+    volume = _Volume(image if image.ndim == 4 else image[None], tuple(patch_size), normalise, region)
     was_training = model.training
     model.eval()
     try:
@@ -145,24 +154,39 @@ class _Volume:
     """Normalised windows of an image that stays as it is, padded with air where a window doesn't fit."""
 
     def __init__(
-        self, image: Array, window: tuple[int, ...], normalise: Callable[[Array], npt.NDArray[np.float32]] | None
+        self,
+        image: Array,
+        window: tuple[int, ...],
+        normalise: Callable[[Array], npt.NDArray[np.float32]] | None,
+        region: npt.NDArray[np.bool_] | None,
     ) -> None:
-        self.image, self.window, self.normalise = image, window, normalise
+        self.image, self.window, self.normalise, self.region = image, window, normalise, region
         self.padding = padding(image.shape[1:], window)
         self.shape = tuple(n + sum(added) for n, added in zip(image.shape[1:], self.padding, strict=True))
 
+    def wanted(self, start: Sequence[int]) -> bool:
+        """Whether a voxel of the region lies in that window."""
+        return self.region is None or bool(self.region[self._inside(start)].any())
+
     def at(self, start: Sequence[int]) -> Tensor:
         """The window [1, C, x, y, z] float32 that begins at a voxel of the padded image."""
-        inside, added = [slice(None)], [(0, 0)]
-        for begin, side, size, (before, _) in zip(start, self.window, self.image.shape[1:], self.padding, strict=True):
-            low, high = max(0, begin - before), min(size, begin - before + side)
-            inside.append(slice(low, high))
-            added.append((low - (begin - before), begin - before + side - high))
-        values = self.image[tuple(inside)]
+        inside, added = self._inside(start), [(0, 0)]
+        for begin, side, (before, _), part in zip(start, self.window, self.padding, inside, strict=True):
+            added.append((part.start - (begin - before), begin - before + side - part.stop))
+        values = self.image[(slice(None), *inside)]
         values = self.normalise(values) if self.normalise else np.asarray(values, dtype=np.float32)
         if any(sum(pair) for pair in added):
             values = np.pad(values, added, constant_values=AIR)
         return torch.from_numpy(np.ascontiguousarray(values))[None]
+
+    def _inside(self, start: Sequence[int]) -> tuple[slice, ...]:
+        """The part of the image [X, Y, Z] that a window covers."""
+        return tuple(
+            slice(max(0, begin - before), min(size, begin - before + side))
+            for begin, side, size, (before, _) in zip(
+                start, self.window, self.image.shape[1:], self.padding, strict=True
+            )
+        )
 
 
 class _Network:
@@ -203,7 +227,8 @@ def _tiles(
 ) -> Iterator[Tile]:
     """Blend windows into a buffer as deep as one window; give its front away when it is complete.
 
-    Mirror images along x are blended apart where labels have sides, which change places in their logits.
+    The buffer is a ring along z. Mirror images along x are blended apart where labels have sides, which change places
+    in their logits.
     """
     along = [Axis.of(size, side, overlap) for size, side in zip(volume.shape, volume.window, strict=True)]
     x, y, z = along
@@ -211,10 +236,13 @@ def _tiles(
     buffers: list[Tensor] = []
     air: dict[tuple[int, ...], Tensor] = {}
     for number, depth in enumerate(z.starts):
+        halves = _ring(depth, depth + z.window, z.window)
         for begin_x, begin_y in itertools.product(x.starts, y.starts):
+            if not volume.wanted((begin_x, begin_y, depth)):
+                continue
             window = volume.at((begin_x, begin_y, depth))
-            is_air = bool((window == AIR).all())
-            part = (slice(None), slice(begin_x, begin_x + x.window), slice(begin_y, begin_y + y.window))
+            is_air = _is_air(window)
+            across = (slice(None), slice(begin_x, begin_x + x.window), slice(begin_y, begin_y + y.window))
             for group, (axes_of_group, _) in enumerate(groups):
                 for axes in axes_of_group:
                     found = air.get(axes) if is_air else None
@@ -224,16 +252,31 @@ def _tiles(
                         air[axes] = found
                     if group == len(buffers):
                         buffers.append(torch.zeros((len(found), *volume.shape[:2], z.window)))
-                    buffers[group][part].addcmul_(found, weights)
-        first, end = z.finished(number)
-        yield from _complete(network, buffers, volume, along, (first, end), groups)
-        for channel in itertools.chain.from_iterable(buffers):
-            kept = z.window - (end - first)
-            channel[..., :kept] = channel[..., end - first :].clone()
-            channel[..., kept:] = 0
+                    for to, part in halves:
+                        buffers[group][(*across, to)].addcmul_(found[..., part], weights[..., part])
+        span = z.finished(number)
+        yield from _complete(network, buffers, volume, along, span, groups)
+        for buffer, (at, _) in itertools.product(buffers, _ring(*span, z.window)):
+            buffer[..., at] = 0
+
+
+def _ring(first: int, end: int, size: int) -> list[tuple[slice, slice]]:
+    """Where voxels [first, end), at most `size`, lie in a ring of `size` voxels: parts of the ring, and of them."""
+    begin, count = first % size, end - first
+    before_the_end = min(count, size - begin)
+    parts = [(slice(begin, begin + before_the_end), slice(0, before_the_end))]
+    if count > before_the_end:
+        parts.append((slice(0, count - before_the_end), slice(before_the_end, count)))
+    return parts
+
+
+def _is_air(window: Tensor) -> bool:
+    return bool((window.flatten()[::FEW] == AIR).all()) and bool((window == AIR).all())
 
 
 def _channels(network: _Network, window: Tensor, axes: tuple[int, ...]) -> Tensor:
+    if not axes:  # torch copies even then
+        return network.channels(window)
     flipped = [axis + 2 for axis in axes]
     return network.channels(window.flip(flipped)).flip([axis - 1 for axis in flipped])
 
@@ -247,22 +290,43 @@ def _complete(
     groups: Groups,
 ) -> Iterator[Tile]:
     """Tiles of the buffer's front, divided by the sum of weights, without the padding."""
-    count = sum(len(axes) for axes, _ in groups)
     (low_x, _), (low_y, _), (low_z, _) = volume.padding
     size_x, size_y, size_z = volume.image.shape[1:]
     first, end = max(span[0], low_z), min(span[1], low_z + size_z)
     if first >= end:
         return
-    deep = slice(first - span[0], end - span[0])
     for corner_x, corner_y in itertools.product(range(0, size_x, TILE), range(0, size_y, TILE)):
-        at_x = slice(low_x + corner_x, low_x + min(size_x, corner_x + TILE))
-        at_y = slice(low_y + corner_y, low_y + min(size_y, corner_y + TILE))
-        total = along[0].total[at_x, None, None] * along[1].total[at_y, None] * along[2].total[first:end]
-        logits = torch.zeros(())
-        for buffer, (axes, order) in zip(buffers, groups, strict=True):
-            part = network.logits(buffer[:, at_x, at_y, deep] / (total * len(axes)))
-            logits = logits + (part if order is None else part[list(order)]) * (len(axes) / count)
+        end_x, end_y = min(size_x, corner_x + TILE), min(size_y, corner_y + TILE)
+        inside = (slice(corner_x, end_x), slice(corner_y, end_y), slice(first - low_z, end - low_z))
+        place = (slice(low_x + corner_x, low_x + end_x), slice(low_y + corner_y, low_y + end_y), slice(first, end))
+        region = None if volume.region is None else volume.region[inside]
+        if region is not None and not region.any():
+            continue
+        logits = _blended(network, buffers, along, place, groups)
+        if region is not None:
+            logits = torch.where(torch.from_numpy(region), logits, NOWHERE)
         yield Tile((corner_x, corner_y, first - low_z), logits)
+
+
+def _blended(
+    network: _Network,
+    buffers: Sequence[Tensor],
+    along: Sequence[Axis],
+    place: tuple[slice, slice, slice],
+    groups: Groups,
+) -> Tensor:
+    """Logits [L, x, y, z] of a part of the padded image that is complete."""
+    x, y, z = place
+    total = along[0].total[x, None, None] * along[1].total[y, None] * along[2].total[z]
+    ring = [at for at, _ in _ring(z.start, z.stop, along[2].window)]
+    count = sum(len(axes) for axes, _ in groups)
+    blended = []
+    for buffer, (axes, order) in zip(buffers, groups, strict=True):
+        parts = [buffer[:, x, y, at] for at in ring]
+        sums = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        logits = network.logits(sums / (total * len(axes)))
+        blended.append((logits if order is None else logits[list(order)], len(axes) / count))
+    return blended[0][0] if len(blended) == 1 else sum((logits * share for logits, share in blended), torch.zeros(()))
 
 
 def _groups(mirror: Sequence[int], partners: Sequence[int] | None) -> Groups:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from time import monotonic
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from dictamen.inference import lesions as table
 from dictamen.inference import postprocess
 from dictamen.inference.lesions import Lesion, SideOf
 from dictamen.inference.native import NativeGrid, shifted
+from dictamen.inference.near_organs import OrganMasks, organs_of_labels
 from dictamen.inference.postprocess import Layer
 from dictamen.inference.probability_maps import Box, ProbabilityMaps
 from dictamen.inference.sides import mirror_axes, mirror_partners
@@ -39,6 +41,7 @@ class Settings:
         mirror: average over mirror images along x and y, 4x slower; labels with a side change it.
         smallest_mm3: smaller lesions are dropped.
         organ_margin_mm: lesions that keep farther from their organ are dropped.
+        near_organs: look only so near to the organs of the labels, whose masks are given with each study.
     """
 
     device: str = "auto"
@@ -47,6 +50,7 @@ class Settings:
     mirror: bool = False
     smallest_mm3: float = postprocess.SMALLEST_LESION_MM3
     organ_margin_mm: float = postprocess.ORGAN_MARGIN_MM
+    near_organs: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class StudyPrediction:
         probabilities: [L, X, Y, Z] on the grid of the input, where asked for.
         instances: [1, X, Y, Z] on the grid of the input, where asked for: the lesion at each voxel, numbered from 1 in
             the order of `lesions`.
+        seconds_network: spent on windows and their blending; all else is before and after.
     """
 
     labels: Volume
@@ -73,6 +78,7 @@ class StudyPrediction:
     scores_by_side: dict[str, dict[str, float]] = field(default_factory=dict)
     probabilities: Volume | None = None
     instances: Volume | None = None
+    seconds_network: float = 0.0
 
 
 def label_values(card: ModelCard) -> dict[int, str]:
@@ -86,6 +92,7 @@ def segment(
     volume: Volume,
     settings: Settings,
     *,
+    organs: OrganMasks | None = None,
     keep_probabilities: bool = False,
     keep_instances: bool = False,
 ) -> StudyPrediction:
@@ -94,9 +101,10 @@ def segment(
     Args:
         model: on the device to use, as `models.package.load_model` gives it.
         volume: [C, X, Y, Z] in Hounsfield units, any orientation and spacing.
+        organs: look only in and near those of the model's labels.
 
     Raises:
-        InputError: the volume has another number of channels than the model.
+        InputError: the volume has another number of channels than the model, or an organ has no mask.
     """
     if volume.array.shape[0] != card.architecture.in_channels:
         raise InputError(
@@ -108,6 +116,8 @@ def segment(
     canonical = to_canonical(volume)
     coarse = resample(canonical, spacing_mm=card.spacing_mm)
     maps = ProbabilityMaps(coarse.shape)
+    region = organs.around(organs_of_labels(card), coarse, settings.organ_margin_mm) if organs else None
+    started = monotonic()
     for tile in slide(
         model,
         coarse.array,
@@ -118,11 +128,14 @@ def segment(
         mirror=mirror_axes(card.names) if settings.mirror else (),
         partners=mirror_partners(card.names),
         normalise=card.intensity.apply,
+        region=region,
     ):
         maps.add(tile)
-    return _Reader(card, settings, canonical, coarse, maps).read(
+    seconds_network = monotonic() - started
+    found = _Reader(card, settings, canonical, coarse, maps).read(
         volume, keep_probabilities=keep_probabilities, keep_instances=keep_instances
     )
+    return replace(found, seconds_network=seconds_network)
 
 
 class _Reader:
