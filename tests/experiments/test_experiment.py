@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dictamen.cohort.build import build_cohort
 from dictamen.cohort.store import Cohort
-from dictamen.experiments.arms import FEW, REPORTS, standard_arms
+from dictamen.experiments.arms import CONTRASTIVE, FEW, REPORTS, STANDARD, arm_grid, standard_arms
 from dictamen.experiments.demo_page import demo_page
-from dictamen.experiments.experiment import ExperimentResult, run_experiment
+from dictamen.experiments.experiment import run_experiment
+from dictamen.experiments.result import ExperimentResult
 from dictamen.phantom.generate import write_phantom
 from dictamen.training.config import TrainConfig, validated
 
@@ -49,7 +51,7 @@ def test_every_arm_and_seed_is_trained_predicted_and_compared(run: Callable[[], 
     assert summary["kidney_tumour"]["studies"] == 5
     table = (result.folder / "table.md").read_text(encoding="utf-8")
     assert "2 masks + reports" in table
-    assert "gap closed" in table
+    assert "gap closed: 2 masks + reports" in table
     for arm in result.arms:
         facts = json.loads((result.folder / arm.name / "seed_1" / "run" / "run.json").read_text(encoding="utf-8"))
         assert facts["studies"]["masks"]["count"] == (6 if arm.name == "all-masks" else 2)
@@ -74,6 +76,25 @@ def test_the_demo_page_is_self_contained_and_shows_each_step(
     assert "http://" not in page
     assert "https://" not in page
     assert "<mark" in page
+
+
+def test_the_page_of_an_experiment_shows_tables_curves_and_pictures(run: Callable[[], ExperimentResult]) -> None:
+    page = (run().folder / "index.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") >= 2 + 3  # values, training, one picture an arm
+    assert "Gap closed" in page
+    assert "http://" not in page and "https://" not in page
+
+
+def test_curves_over_the_number_of_masks_and_contrastive_pretraining(cohort: Cohort, tmp_path: Path) -> None:
+    small = replace(STANDARD[CONTRASTIVE], pretraining={**(STANDARD[CONTRASTIVE].pretraining or {}), "batch": 4})
+    arms = arm_grid((FEW, CONTRASTIVE), masks=(2, 4), ways={**STANDARD, CONTRASTIVE: small})
+    result = run_experiment(cohort, tmp_path / "x", arms, base=CONFIG)
+    page = (result.folder / "index.html").read_text(encoding="utf-8")
+    assert "Dice by the number of studies with masks" in page
+    assert set(result.comparisons["kidney_tumour"].gain) == {"contrastive+masks@2", "contrastive+masks@4"}
+    config = (result.run("contrastive+masks@2", 0) / "config.toml").read_text(encoding="utf-8")
+    assert "pretraining" in config
+    assert (result.folder / "contrastive+masks@2" / "seed_0" / "pretraining" / "model").is_dir()
 
 
 def test_masks_of_report_studies_never_reach_the_report_arm(cohort: Cohort, tmp_path: Path) -> None:

@@ -18,10 +18,17 @@ def experiment(
     cohort: Annotated[Path, typer.Argument(help="Cohort folder whose training studies all have masks.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the experiment.")],
     masks: Annotated[
-        int | None, typer.Option(help="Studies whose masks the arms `masks` and `masks+reports` use; default: all.")
-    ] = None,
+        str, typer.Option(help="Studies whose masks the arms with few masks use: all, or numbers such as 3,6,12.")
+    ] = "all",
+    reports: Annotated[
+        str, typer.Option(help="Studies whose reports the arms with reports use: all, or numbers such as 50,100.")
+    ] = "all",
     arms: Annotated[
-        str, typer.Option(help="Comma-separated arms; also masks+pseudo-labels, masks+image-level.")
+        str,
+        typer.Option(
+            help="Comma-separated arms, and toml files of arms of your own. Also: masks+pseudo-labels, "
+            "masks+image-level, contrastive+masks."
+        ),
     ] = "masks,masks+reports,all-masks",
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds.")] = 1,
     config: Annotated[Path | None, typer.Option(help="Configuration file (toml) that all arms share.")] = None,
@@ -33,17 +40,23 @@ def experiment(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Accept a folder that holds files.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Train, predict and evaluate each arm with each seed; write table.md and summary.json."""
+    """Train, predict and evaluate each arm with each seed; write table.md, summary.json and index.html."""
     from dictamen.cli.progress import bar
-    from dictamen.experiments.arms import standard_arms
+    from dictamen.experiments.arms import STANDARD, arm_grid, read_ways
     from dictamen.experiments.experiment import run_experiment
     from dictamen.training.config import resolve
 
+    ways = dict(STANDARD)
+    names: list[str] = []
+    for name in (part.strip() for part in arms.split(",")):
+        own = read_ways(Path(name)) if name.endswith(".toml") else {}
+        ways.update(own)
+        names += own or [name]
     with bar("experiment") as progress:
         result = run_experiment(
             cohort,
             output,
-            standard_arms(masks, [name.strip() for name in arms.split(",")]),
+            arm_grid(names, masks=_numbers("--masks", masks), reports=_numbers("--reports", reports), ways=ways),
             seeds=range(seeds),
             base=resolve(config, settings or ()),
             split=split,
@@ -56,4 +69,14 @@ def experiment(
         return
     for comparison in result.comparisons.values():
         typer.echo(comparison.markdown())
-    typer.echo(f"Written: {result.folder / 'table.md'}")
+    typer.echo(f"Written: {result.folder / 'table.md'} and {result.folder / 'index.html'}")
+
+
+def _numbers(option: str, text: str) -> list[int | None]:
+    """ "3,6,all" -> [3, 6, None]."""
+    from dictamen.errors import UsageError
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part == "all" or (part.isdecimal() and int(part)) for part in parts):
+        raise UsageError(f"`{option}` takes numbers of studies.", got=text, expected="all, or numbers such as 3,6,12")
+    return [None if part == "all" else int(part) for part in parts]

@@ -26,7 +26,7 @@ DPI = 130
 """With panels of 2.6 inches: sharp on a screen, some 100 kB a picture."""
 TRUTH, PREDICTION, REGION = "#56B4E9", "#E69F00", "#009E73"
 MODELS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_INK, _PAPER, _MUTED = "#1f2933", "#ffffff", "#7b8794"
+INK, PAPER, MUTED = "#1f2933", "#ffffff", "#7b8794"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def slices(
         for mask, colour, style in ((truth, TRUTH, "solid"), (prediction, PREDICTION, "dashed")):
             if mask is not None:
                 _outline(axes, plane, mask, at, spacing_mm, colour, style)
-    return _png(figure)
+    return to_png(figure)
 
 
 def focus_of(*masks: Mask | None, shape: Sequence[int]) -> tuple[int, int, int]:
@@ -125,7 +125,7 @@ def compare_intervals(
 
     metrics = list(dict.fromkeys(metric for values in models.values() for metric in values))
     height = 0.9 + max(len(metrics), 1) * (0.24 + 0.17 * len(models))
-    figure = Figure(figsize=(7.2, height), dpi=DPI, facecolor=_PAPER, layout="constrained")
+    figure = Figure(figsize=(7.2, height), dpi=DPI, facecolor=PAPER, layout="constrained")
     axes = figure.subplots()
     step = 0.7 / max(len(models), 1)
     for index, (model, values) in enumerate(models.items()):
@@ -149,14 +149,14 @@ def compare_intervals(
                 textcoords="offset points",
                 va="center",
                 fontsize=8,
-                color=_INK,
+                color=INK,
             )
     _dress(axes, metrics, limits)
     if title:
-        axes.set_title(title, loc="left", fontsize=11, color=_INK)
+        axes.set_title(title, loc="left", fontsize=11, color=INK)
     if len(models) > 1:
         figure.legend(loc="outside lower center", ncols=min(len(models), 4), frameon=False, fontsize=9)
-    return _png(figure)
+    return to_png(figure)
 
 
 def _draw_plane(
@@ -239,11 +239,11 @@ def _window(centre: float, width: float, whole: float) -> tuple[float, float]:
 
 
 def _dress(axes: Any, metrics: Sequence[str], limits: tuple[float, float] | None) -> None:
-    axes.set_yticks(range(len(metrics)), metrics, fontsize=9, color=_INK)
+    axes.set_yticks(range(len(metrics)), metrics, fontsize=9, color=INK)
     axes.set_ylim(len(metrics) - 0.4, -0.6)
     if limits is not None:
         axes.set_xlim(limits[0], limits[1] + 0.08 * (limits[1] - limits[0]))
-    axes.tick_params(axis="x", labelsize=8, colors=_MUTED)
+    axes.tick_params(axis="x", labelsize=8, colors=MUTED)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="#e4e7eb", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -252,7 +252,8 @@ def _dress(axes: Any, metrics: Sequence[str], limits: tuple[float, float] | None
     axes.spines["bottom"].set_color("#cbd2d9")
 
 
-def _png(figure: Any) -> bytes:
+def to_png(figure: Any) -> bytes:
+    """The bytes of a matplotlib figure, without metadata."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = io.BytesIO()

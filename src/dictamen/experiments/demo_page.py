@@ -10,14 +10,10 @@ from markupsafe import Markup
 from dictamen.anatomy import lesion_labels
 from dictamen.cohort.store import Cohort
 from dictamen.evaluation import html, pictures
-from dictamen.evaluation.measure import Measurement
-from dictamen.evaluation.page import CONVENTION, LEGEND
-from dictamen.evaluation.predictions import Predictions
 from dictamen.experiments.arms import FEW, REPORTS
-from dictamen.experiments.experiment import ExperimentResult
-from dictamen.experiments.table import METRICS, Comparison
-from dictamen.imaging.geometry import to_canonical
-from dictamen.imaging.nifti import read_label_map
+from dictamen.experiments.result import ExperimentResult
+from dictamen.experiments.sections import predictions_section, side_by_side
+from dictamen.experiments.table import Comparison
 from dictamen.reports.highlights import describe, segments
 from dictamen.supervision.from_findings import constraints
 from dictamen.supervision.picture import describe as describe_constraint
@@ -25,10 +21,6 @@ from dictamen.supervision.picture import picture
 from dictamen.supervision.rasterise import StudySupervisor
 from dictamen.training.config import TrainConfig
 from dictamen.training.plan import make_plan
-
-SHOWN = 3
-"""Test studies whose predictions are shown: the largest, the median and the smallest lesion."""
-PLOTTED = ("dice", "lesion_f1", "lesion_sensitivity", "sensitivity", "specificity", "auc")
 
 
 def demo_page(cohort: Cohort, result: ExperimentResult, config: TrainConfig, *, minutes: float) -> str:
@@ -42,8 +34,8 @@ def demo_page(cohort: Cohort, result: ExperimentResult, config: TrainConfig, *, 
         _summary(comparison, masks=len(plan.masks), reports=len(plan.reports)),
         _reading(cohort, study_id),
         _supervision(cohort, study_id, label),
-        _predictions(cohort, result, label),
-        _table(comparison),
+        predictions_section("3. What the two models predict", cohort, result, label, arms=(FEW, REPORTS)),
+        side_by_side("4. Side by side", comparison),
         _how(minutes),
     ]
     return html.page(
@@ -74,8 +66,8 @@ def _summary(comparison: Comparison, *, masks: int, reports: int) -> Markup:
     numbers: dict[str, html.Cell] = {
         f"Dice, {comparison.titles[FEW]}": few["dice"],
         f"Dice, {comparison.titles[REPORTS]}": more["dice"],
-        "Gain in Dice by reports": comparison.gain["dice"],
-        "Gain in lesion F1": comparison.gain["lesion_f1"],
+        "Gain in Dice by reports": comparison.gain[REPORTS]["dice"],
+        "Gain in lesion F1": comparison.gain[REPORTS]["lesion_f1"],
     }
     words = (
         f"Two networks were trained alike on {masks} scans with drawn masks. "
@@ -139,78 +131,6 @@ def _supervision(cohort: Cohort, study_id: str, label: str) -> Markup:
         "Outside it, and in organs called clear, there are none.",
     )
     return html.section("2. What supervision it became", listed, figure, lead=lead)
-
-
-def _predictions(cohort: Cohort, result: ExperimentResult, label: str) -> Markup:
-    blocks: list[str] = [html.legend(LEGEND)]
-    for measurement in _shown(result, label):
-        figures = [
-            html.figure(
-                _picture(cohort, result, arm, measurement.study_id, label),
-                _caption(result, arm, measurement.study_id, label),
-            )
-            for arm in (FEW, REPORTS)
-        ]
-        size = measurement.overlap.truth_mm3 / 1000 if measurement.overlap else float("nan")
-        blocks.append(
-            html.subsection(
-                f"Test study {measurement.study_id}: {size:.1f} ml of {label.replace('_', ' ')}", html.columns(*figures)
-            )
-        )
-    lead = (
-        "The test studies with the largest, the median and the smallest true lesion volume, "
-        f"chosen before looking. {CONVENTION}"
-    )
-    return html.section("3. What the two models predict", *blocks, lead=lead)
-
-
-def _shown(result: ExperimentResult, label: str) -> list[Measurement]:
-    own = [
-        m
-        for m in result.evaluations[REPORTS][0].measurements
-        if m.label == label and m.side is None and m.overlap and m.truth == "present"
-    ]
-    ranked = sorted(own, key=lambda m: -m.overlap.truth_mm3 if m.overlap else 0.0)
-    places = sorted({0, len(ranked) // 2, len(ranked) - 1}) if ranked else []
-    return [ranked[place] for place in places][:SHOWN]
-
-
-def _picture(cohort: Cohort, result: ExperimentResult, arm: str, study_id: str, label: str) -> bytes:
-    study = cohort.study(study_id)
-    predictions = Predictions.open(result.predictions(arm, result.seeds[0]))
-    predicted = to_canonical(read_label_map(predictions.files[study_id], study_id)).array[0]
-    wanted = [value for value, name in predictions.labels.items() if name == label]
-    truth = np.isin(
-        study.level("lesions", 0), [value for value, name in cohort.info.lesion_labels.items() if name == label]
-    )
-    x, y, z = np.linalg.norm(study.native_affine[:3, :3], axis=0).tolist()
-    return pictures.slices(study.level("image", 0), truth, np.isin(predicted, wanted), spacing_mm=(x, y, z))
-
-
-def _caption(result: ExperimentResult, arm: str, study_id: str, label: str) -> str:
-    title = next(a.title for a in result.arms if a.name == arm)
-    found = next(
-        m
-        for m in result.evaluations[arm][0].measurements
-        if m.study_id == study_id and m.label == label and m.side is None
-    )
-    return f"{title}: Dice {found.overlap.dice:.2f}" if found.overlap else title
-
-
-def _table(comparison: Comparison) -> Markup:
-    rows: list[dict[str, html.Cell]] = [
-        {"Model": title, **{METRICS[metric]: comparison.values[name][metric] for metric in METRICS}}
-        for name, title in comparison.titles.items()
-    ]
-    plot = pictures.compare_intervals(
-        {
-            title: {METRICS[m]: comparison.values[name][m].triple for m in PLOTTED}
-            for name, title in comparison.titles.items()
-        }
-    )
-    return html.section(
-        "4. Side by side", html.figure(plot, "Values with 95 % intervals by patient."), html.table(rows)
-    )
 
 
 def _how(minutes: float) -> Markup:

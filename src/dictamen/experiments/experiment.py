@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from dictamen.cohort.store import Cohort
 from dictamen.errors import InputError
-from dictamen.evaluation.compare import Arms
+from dictamen.evaluation.compare import Arms as Measured
 from dictamen.evaluation.evaluate import evaluate
 from dictamen.evaluation.result import Evaluation
-from dictamen.experiments.arms import ALL as ALL_MASKS
-from dictamen.experiments.arms import FEW, REPORTS, Arm
+from dictamen.experiments.arms import Arm
+from dictamen.experiments.page import experiment_page
+from dictamen.experiments.result import ExperimentResult
 from dictamen.experiments.table import Comparison, compare
 from dictamen.files import output_folder, write_json, write_text
 from dictamen.inference.predict import predict
+from dictamen.pretraining.config import resolve as pretrain_config
+from dictamen.pretraining.pretrain import pretrain
 from dictamen.training.config import TrainConfig
 from dictamen.training.plan import make_plan
 from dictamen.training.train import train
 
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True)
-class ExperimentResult:
-    """What an experiment ended with.
-
-    Attributes:
-        folder: OUT/<arm>/seed_<n>/{run, predictions}, table.md, summary.json.
-        arms: in the order asked for.
-        seeds: of each arm.
-        evaluations: arm name -> one evaluation a seed.
-        comparisons: label -> metrics of each arm with intervals, and the part of the gap that reports close.
-    """
-
-    folder: Path
-    arms: tuple[Arm, ...]
-    seeds: tuple[int, ...]
-    evaluations: dict[str, tuple[Evaluation, ...]]
-    comparisons: dict[str, Comparison]
-
-    def predictions(self, arm: str, seed: int) -> Path:
-        """The folder of an arm's predictions."""
-        return self.folder / arm / f"seed_{seed}" / "predictions"
+PRETRAINING_SHARES = {"preset", "network", "patch_size", "window", "steps", "precision", "accelerator"}
+"""Settings of the training that its pretraining has too."""
 
 
 def run_experiment(
@@ -63,7 +44,7 @@ def run_experiment(
     Args:
         cohort: a cohort folder, or an open cohort; its test studies need masks (or reports) as truth.
         output: the experiment's folder.
-        arms: see `standard_arms`.
+        arms: see `arms.arm_grid`.
         seeds: each seed draws other masks, initial weights and batches, the same for every arm.
         base: settings that all arms share.
         resume: skip what is done; a training that was interrupted goes on.
@@ -86,7 +67,7 @@ def run_experiment(
         title = f"{arm.title}, seed {seed}" if len(seeds) > 1 else arm.title
         step = _offset(progress, index * base.steps, len(jobs) * base.steps, title)
         evaluations[arm.name].append(
-            _run(opened, folder / arm.name / f"seed_{seed}", arm.config(base, seed=seed), split, step)
+            _run(opened, folder / arm.name / f"seed_{seed}", arm, base, seed=seed, split=split, progress=step)
         )
     comparisons = _compare(arms, evaluations)
     result = ExperimentResult(
@@ -94,12 +75,21 @@ def run_experiment(
     )
     write_text(folder / "table.md", "\n".join(comparison.markdown() for comparison in comparisons.values()))
     write_json(folder / "summary.json", {label: comparison.to_json() for label, comparison in comparisons.items()})
+    write_text(folder / "index.html", experiment_page(opened, result, base))
     return result
 
 
-def _run(cohort: Cohort, folder: Path, config: TrainConfig, split: str, progress: Progress) -> Evaluation:
+def _run(
+    cohort: Cohort, folder: Path, arm: Arm, base: TrainConfig, *, seed: int, split: str, progress: Progress
+) -> Evaluation:
     """Train (or go on, or skip), predict, evaluate."""
-    run, predictions = folder / "run", folder / "predictions"
+    run, predictions, pretrained = folder / "run", folder / "predictions", None
+    if arm.pretraining is not None:
+        pretrained = folder / "pretraining"
+        alike = base.model_dump(include=PRETRAINING_SHARES)
+        settings = pretrain_config(None, (), **{**alike, **arm.pretraining, "seed": seed})
+        pretrain(cohort, pretrained, settings, resume=pretrained.exists())
+    config = arm.config(base, seed=seed, pretrained=pretrained)
     train(cohort, run, config, resume=run.exists(), progress=progress)
     predict(run, cohort.path, predictions, split=split, resume=predictions.exists())
     return evaluate(predictions, cohort, folder / "evaluation", split=split, overwrite=True)
@@ -117,14 +107,11 @@ def _compare(arms: Sequence[Arm], evaluations: dict[str, list[Evaluation]]) -> d
     labels = dict.fromkeys(
         label for found in evaluations.values() for evaluation in found for label in evaluation.labels
     )
-    titles = {arm.name: arm.title for arm in arms}
     comparisons = {}
     for label in labels:
         try:
-            common = Arms(evaluations, label)
+            measured = Measured(evaluations, label)
         except InputError:
             continue  # an organ label that only some studies have annotated may share no study
-        gap = (FEW, REPORTS, ALL_MASKS) if {FEW, REPORTS, ALL_MASKS} <= set(titles) else None
-        pair = (FEW, REPORTS) if {FEW, REPORTS} <= set(titles) else None
-        comparisons[label] = compare(common, evaluations, label, titles=titles, gap=gap, pair=pair)
+        comparisons[label] = compare(measured, evaluations, label, arms)
     return comparisons

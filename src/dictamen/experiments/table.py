@@ -1,4 +1,5 @@
-"""The table of an experiment: each arm's metrics, seed by seed and together, and the gap that reports close."""
+"""The table of an experiment: each arm's metrics, seed by seed and together, what each
+adds to the few masks alone, and the part of the gap to all masks that this closes."""
 
 from __future__ import annotations
 
@@ -10,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from dictamen.evaluation.bootstrap import Estimate
-from dictamen.evaluation.compare import STATISTICS, Arms
+from dictamen.evaluation.compare import STATISTICS
+from dictamen.evaluation.compare import Arms as Measured
 from dictamen.evaluation.result import Evaluation
+from dictamen.experiments.arms import ALL, FEW, Arm
 
 METRICS = {
     "dice": "Dice",
@@ -35,8 +38,8 @@ class Comparison:
         titles: arm name -> words.
         values: arm name -> metric -> mean over seeds with the 95 % interval by patient.
         spread: arm name -> metric -> standard deviation over seeds; nan with one seed.
-        gap_closed: metric -> (reports - few) / (all - few); empty without these three arms.
-        gain: metric -> reports - few, paired; empty without these two arms.
+        gain: arm name -> metric -> arm - the same few masks alone, paired; of every arm that has more than these masks.
+        gap_closed: arm name -> metric -> (arm - few) / (all - few), where the arm of all masks was run too.
         studies: how many studies all arms share.
         seeds: how many.
     """
@@ -45,8 +48,8 @@ class Comparison:
     titles: Mapping[str, str]
     values: Mapping[str, Mapping[str, Estimate]]
     spread: Mapping[str, Mapping[str, float]]
-    gap_closed: Mapping[str, Estimate]
-    gain: Mapping[str, Estimate]
+    gain: Mapping[str, Mapping[str, Estimate]]
+    gap_closed: Mapping[str, Mapping[str, Estimate]]
     studies: int
     seeds: int
 
@@ -58,11 +61,13 @@ class Comparison:
         )
         lines = [head, "| arm | " + " | ".join(METRICS.values()) + " |", "|---" * (len(METRICS) + 1) + "|"]
         for name, title in self.titles.items():
-            cells = [_cell(self.values[name][metric], self.spread[name][metric]) for metric in METRICS]
-            lines.append(f"| {title} | " + " | ".join(cells) + " |")
-        for words, row in (("gain by reports", self.gain), ("gap closed", self.gap_closed)):
-            if row:
-                lines.append(f"| {words} | " + " | ".join(_cell(row[m]) if m in row else "" for m in METRICS) + " |")
+            lines.append(
+                _line(title, [_cell(self.values[name][metric], self.spread[name][metric]) for metric in METRICS])
+            )
+        for words, rows in (("gain", self.gain), ("gap closed", self.gap_closed)):
+            for name, row in rows.items():
+                cells = [_cell(row[metric]) if metric in row else "" for metric in METRICS]
+                lines.append(_line(f"{words}: {self.titles[name]}", cells))
         return "\n".join(lines) + "\n"
 
     def to_json(self) -> dict[str, Any]:
@@ -77,42 +82,47 @@ class Comparison:
                 }
                 for name, row in self.values.items()
             },
-            "gap_closed": {metric: value.to_json() for metric, value in self.gap_closed.items()},
-            "gain": {metric: value.to_json() for metric, value in self.gain.items()},
+            "gain": _rows_json(self.gain),
+            "gap_closed": _rows_json(self.gap_closed),
         }
 
 
 def compare(
-    arms: Arms,
-    evaluations: Mapping[str, Sequence[Evaluation]],
-    label: str,
-    *,
-    titles: Mapping[str, str],
-    gap: tuple[str, str, str] | None = None,
-    pair: tuple[str, str] | None = None,
+    measured: Measured, evaluations: Mapping[str, Sequence[Evaluation]], label: str, arms: Sequence[Arm]
 ) -> Comparison:
     """Compute the table of one label.
 
     Args:
-        arms: the arms on their common studies.
+        measured: the arms on their common studies.
         evaluations: the same arms, one evaluation a seed.
-        gap: names of the arms few, reports, all.
-        pair: names of the arms few, reports.
+        arms: in the order of the table.
     """
-    values = {name: {metric: arms.value(name, metric) for metric in METRICS} for name in titles}
-    spread = {
-        name: {metric: _spread(seeds, label, metric) for metric in METRICS} for name, seeds in evaluations.items()
-    }
+    few = {arm.masks: arm.name for arm in arms if arm.kind == FEW}
+    every = next((arm.name for arm in arms if arm.kind == ALL), None)
+    more = {arm.name: few[arm.masks] for arm in arms if arm.kind not in (FEW, ALL) and arm.masks in few}
     return Comparison(
         label=label,
-        titles=dict(titles),
-        values=values,
-        spread=spread,
-        gap_closed={metric: arms.gap_closed(*gap, metric) for metric in GAP_METRICS} if gap else {},
-        gain={metric: arms.difference(*pair, metric) for metric in GAP_METRICS} if pair else {},
-        studies=len(arms.studies),
+        titles={arm.name: arm.title for arm in arms},
+        values={arm.name: {metric: measured.value(arm.name, metric) for metric in METRICS} for arm in arms},
+        spread={
+            name: {metric: _spread(seeds, label, metric) for metric in METRICS} for name, seeds in evaluations.items()
+        },
+        gain={
+            name: {metric: measured.difference(base, name, metric) for metric in GAP_METRICS}
+            for name, base in more.items()
+        },
+        gap_closed={
+            name: {metric: measured.gap_closed(base, name, every, metric) for metric in GAP_METRICS}
+            for name, base in more.items()
+            if every is not None
+        },
+        studies=len(measured.studies),
         seeds=max(len(seeds) for seeds in evaluations.values()),
     )
+
+
+def _line(title: str, cells: Sequence[str]) -> str:
+    return f"| {title} | " + " | ".join(cells) + " |"
 
 
 def _spread(seeds: Sequence[Evaluation], label: str, metric: str) -> float:
@@ -128,6 +138,10 @@ def _cell(value: Estimate, spread: float = math.nan) -> str:
         return "–"
     interval = "" if math.isnan(value.lo) else f" [{value.lo:.2f}, {value.hi:.2f}]"
     return f"{value.value:.3f}{interval}" + ("" if math.isnan(spread) else f" ({spread:.3f})")
+
+
+def _rows_json(rows: Mapping[str, Mapping[str, Estimate]]) -> dict[str, Any]:
+    return {name: {metric: value.to_json() for metric, value in row.items()} for name, row in rows.items()}
 
 
 def _plain(value: float) -> float | None:

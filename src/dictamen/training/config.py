@@ -67,6 +67,7 @@ class TrainConfig(_Section):
     organs: tuple[str, ...] | None = None  # structures trained beside them; None: the targets' organs
     # use the masks of only so many studies; the others count as reports
     max_mask_studies: int | None = Field(default=None, ge=1)
+    max_report_studies: int | None = Field(default=None, ge=1)  # the others are left out
     steps: int = Field(default=2000, ge=1)
     # stage 1: first the masks, then masks and reports. Reports teach a network that finds some lesions to find more;
     # joined earlier (0.2), they taught it nothing on generated abdomens, see benchmarks/results/phantom_arms.md
@@ -88,6 +89,7 @@ class TrainConfig(_Section):
     anywhere: float = Field(default=0.25, ge=0, le=1)
     learning_rate: float = Field(default=1e-2, gt=0)  # of the small default network; lower it for large ones
     second_stage_rate: float = Field(default=1.0, gt=0)  # factor on the learning rate once reports join
+    report_ramp_steps: int = Field(default=0, ge=0)  # the reports' weight grows so long, from 0, once they join
     weight_decay: float = Field(default=0.05, ge=0)
     warm_up_steps: int = Field(default=50, ge=0)
     decay_power: float = Field(default=0.9, ge=0)
@@ -150,6 +152,16 @@ def merged(file: Path | None, assignments: Iterable[str], values: Mapping[str, o
     for assignment in assignments:
         _assign(settings, assignment)
     return settings
+
+
+def merge(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with the changes; a section keeps what the changes don't name."""
+    sections = {key: merge(settings[key], new) for key, new in changes.items() if _are_sections(settings.get(key), new)}
+    return {**settings, **changes, **sections}
+
+
+def _are_sections(*values: object) -> bool:
+    return all(isinstance(value, dict) for value in values)
 
 
 def validated(values: dict[str, Any], *, where: object = None) -> TrainConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -31,7 +32,7 @@ from dictamen.training.dilation import choose_dilation
 from dictamen.training.operating_point import OperatingPoint
 from dictamen.training.plan import Plan, output_labels
 from dictamen.training.record import MetricsLog
-from dictamen.training.schedule import learning_rate
+from dictamen.training.schedule import learning_rate, report_weight
 from dictamen.training.tag_supervision import matching, supervised_maps
 from dictamen.training.validation import validate
 
@@ -70,7 +71,6 @@ class Trainer:
             dilation=self.dilation,
         )
         self.weights = LossWeights(
-            report=config.losses.reports,
             volume=config.losses.volume,
             ball=config.losses.ball,
             absence=config.losses.absence,
@@ -171,7 +171,7 @@ class Trainer:
             output.auxiliary,
             state,
             batch.reports.to(device) if batch.reports else None,
-            self.weights,
+            replace(self.weights, report=report_weight(self.state.step, self.config)),
             teacher_logits=self._teacher_logits(image, batch),
             plan=batch.plan.to(device) if batch.plan else None,
             tissue=self._tissue(image, state, batch),

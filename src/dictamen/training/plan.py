@@ -66,7 +66,8 @@ def make_plan(cohort: Cohort, config: TrainConfig) -> Plan:
     masks = _chosen(cohort, targets, with_masks, config) if "masks" in config.supervision else ()
     reports: tuple[str, ...] = ()
     if "reports" in config.supervision:
-        reports = tuple(i for i in cohort.ids("train", having=("report", "organs")) if i not in set(masks))
+        others = [i for i in cohort.ids("train", having=("report", "organs")) if i not in set(masks)]
+        reports = tuple(sorted(_shuffled(others, config.seed)[: config.max_report_studies]))
     if not masks and not reports:
         raise InputError(
             "The cohort has no study to train on.",
@@ -116,9 +117,13 @@ def _chosen(
 
     Studies that have a target lesion come first: nobody with time for six masks draws empty ones.
     """
-    drawn = [with_masks[index] for index in np.random.default_rng(config.seed).permutation(len(with_masks))]
+    drawn = _shuffled(with_masks, config.seed)
     drawn.sort(key=lambda study_id: not _has_target(cohort, study_id, targets))
     return tuple(sorted(drawn[: config.max_mask_studies]))
+
+
+def _shuffled(studies: Sequence[str], seed: int) -> list[str]:
+    return [studies[index] for index in np.random.default_rng(seed).permutation(len(studies))]
 
 
 def _in_turn(studies: Sequence[str], positive: Callable[[str], bool]) -> tuple[str, ...]:
