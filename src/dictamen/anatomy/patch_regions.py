@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dictamen.anatomy.boxes import BoolArray
-from dictamen.anatomy.slab_regions import FloatArray, IndexArray
+from dictamen.anatomy.slab_regions import FloatArray, IndexArray, Steps, in_mm
 
 ROUNDS = 25
 """Lloyd iterations: patches of an organ's surface stand still after about ten."""
@@ -17,7 +17,7 @@ HU_OF_A_STEP = 60.0
 neighbours differ by about that much in portal-venous CT."""
 
 
-def surface_patches(mask: BoolArray, band: BoolArray, spacing_mm: Sequence[float], *, count: int) -> IndexArray:
+def surface_patches(mask: BoolArray, band: BoolArray, steps_mm: Steps, *, count: int) -> IndexArray:
     """k-means on the mask's boundary voxels; each voxel of the band belongs to the patch of its nearest boundary voxel.
 
     Patches are numbered from the patient's feet to the head. No randomness: the first centre is the lowest boundary
@@ -25,22 +25,23 @@ def surface_patches(mask: BoolArray, band: BoolArray, spacing_mm: Sequence[float
 
     Args:
         mask, band: bool [X, Y, Z], canonical; `band` holds `mask`.
+        steps_mm: spacing, or affine[:3, :3].
         count: patches; fewer where the boundary has fewer voxels.
     """
     from scipy.ndimage import binary_erosion
     from scipy.spatial import cKDTree
 
     index = np.zeros(mask.shape, dtype=np.uint8)
-    boundary = np.argwhere(mask & ~binary_erosion(mask)) * np.asarray(spacing_mm)
+    boundary = in_mm(np.argwhere(mask & ~binary_erosion(mask)), steps_mm)
     if len(boundary):
         patch = _k_means(boundary, count)
-        nearest = cKDTree(boundary).query(np.argwhere(band) * np.asarray(spacing_mm))[1]
+        nearest = cKDTree(boundary).query(in_mm(np.argwhere(band), steps_mm))[1]
         index[band] = patch[nearest] + 1
     return index
 
 
 def supervoxels(
-    image: npt.NDArray[np.floating | np.integer], band: BoolArray, spacing_mm: Sequence[float], *, count: int
+    image: npt.NDArray[np.floating | np.integer], band: BoolArray, steps_mm: Steps, *, count: int
 ) -> IndexArray:
     """k-means on position and intensity together (as SLIC, Achanta et al. 2012, on the band alone).
 
@@ -51,8 +52,9 @@ def supervoxels(
     index = np.zeros(band.shape, dtype=np.uint8)
     voxels = np.argwhere(band)
     if len(voxels):
-        points = voxels * np.asarray(spacing_mm)
-        step = (len(points) * float(np.prod(spacing_mm)) / count) ** (1 / 3)
+        points = in_mm(voxels, steps_mm)
+        voxel_mm3 = abs(float(np.linalg.det(in_mm(np.eye(3, dtype=np.int64), steps_mm))))
+        step = (len(points) * voxel_mm3 / count) ** (1 / 3)
         index[band] = _k_means(np.column_stack([points / step, image[band] / HU_OF_A_STEP]), count) + 1
     return index
 

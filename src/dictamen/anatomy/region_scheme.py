@@ -89,7 +89,7 @@ def region_map(
     Args:
         scheme: how to cut.
         mask: of one structure, canonical (RAS+).
-        affine: 4x4, voxel index to mm.
+        affine: 4x4, voxel index to mm; voxels may be anisotropic, axes oblique.
         structure: vocabulary id of the mask's label, for "parts".
         image: Hounsfield units, for "supervoxel".
         other: a second mask, for "disagreement".
@@ -97,7 +97,8 @@ def region_map(
     Raises:
         UsageError: the scheme needs something that is not given, or has no parts for the structure.
     """
-    x, y, z = np.linalg.norm(affine[:3, :3], axis=0).tolist()
+    steps = np.asarray(affine[:3, :3], dtype=np.float64)
+    x, y, z = np.linalg.norm(steps, axis=0).tolist()
     spacing = (x, y, z)
     index = np.zeros(mask.shape, dtype=np.uint8)
     if scheme.name == "disagreement":
@@ -109,14 +110,14 @@ def region_map(
     crop = mask[box]
     band = band_around(crop, spacing, scheme.band_mm)
     if scheme.name == "slab":
-        index[box] = slab_regions.slabs(crop, band, spacing, count=scheme.count)
+        index[box] = slab_regions.slabs(crop, band, steps, count=scheme.count)
     elif scheme.name == "slab_sector":
-        index[box] = slab_regions.slab_sectors(crop, band, spacing, count=scheme.count, sectors=scheme.sectors)
+        index[box] = slab_regions.slab_sectors(crop, band, steps, count=scheme.count, sectors=scheme.sectors)
     elif scheme.name == "surface_patch":
-        index[box] = patch_regions.surface_patches(crop, band, spacing, count=scheme.count)
+        index[box] = patch_regions.surface_patches(crop, band, steps, count=scheme.count)
     elif scheme.name == "supervoxel":
         index[box] = patch_regions.supervoxels(
-            np.asarray(_needed(image, scheme, "the image")[box], dtype=np.float32), band, spacing, count=scheme.count
+            np.asarray(_needed(image, scheme, "the image")[box], dtype=np.float32), band, steps, count=scheme.count
         )
     else:
         whole = _with_parts(structure)

@@ -57,9 +57,7 @@ def import_(
 def infer(
     cohort: Cohort,
     label: Annotated[str, typer.Option(help="Structure whose masks are judged.")],
-    masks: Annotated[
-        Path | None, typer.Option(help="Folder of masks (<study_id>.nii.gz, labels.json); default: the cohort's own.")
-    ] = None,
+    masks: Annotated[Path | None, typer.Option(help="Folder of masks of any tool; default: the cohort's own.")] = None,
     remarks: Annotated[
         Path | None, typer.Option(help='CSV with columns study_id, remark: "misses the upper pole", "leaks into ..."')
     ] = None,
@@ -72,11 +70,12 @@ def infer(
     from dictamen.anatomy.region_scheme import RegionScheme
     from dictamen.cohort.store import Cohort as OpenCohort
     from dictamen.review.inferred import from_comparison, from_remarks, from_reports
-    from dictamen.review.masks import MaskSource
+    from dictamen.review.masks import MaskSource, only_label
     from dictamen.review.store import open_store
 
     opened = OpenCohort.open(cohort)
     source = MaskSource(opened, masks)
+    label = only_label(source, label, set())
     answers = {"reports": from_reports(opened, source, label)}
     if remarks is not None:
         answers["remarks"] = from_remarks(source, label, _remarks(remarks))

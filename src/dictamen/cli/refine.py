@@ -20,7 +20,13 @@ def refine(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
     masks: Annotated[
         Path | None,
-        typer.Option(help="Folder of masks to refine (<study_id>.nii.gz, labels.json); default: the cohort's own."),
+        typer.Option(
+            help="Folder of masks to refine, of any tool (nnU-Net, TotalSegmentator, <study_id>.nii.gz, "
+            "<study_id>/<structure>.nii.gz); default: the cohort's own."
+        ),
+    ] = None,
+    compare: Annotated[
+        Path | None, typer.Option(help="Folder of another tool's masks, where disagreements were scored.")
     ] = None,
     label: Annotated[str | None, typer.Option(help="Structure to refine; default: the only one with answers.")] = None,
     feedback: Annotated[
@@ -51,6 +57,7 @@ def refine(
             output,
             answers,
             masks=masks,
+            compare=compare,
             label=label,
             refiner=refiner,
             config=config,

@@ -17,11 +17,20 @@ def review(
     cohort: Annotated[Path, typer.Argument(help="Cohort folder, made by `dictamen cohort build`.")],
     masks: Annotated[
         Path | None,
-        typer.Option(help="Folder of masks to look at (<study_id>.nii.gz, labels.json); default: the cohort's own."),
+        typer.Option(
+            help="Folder of masks to look at, of any tool (nnU-Net, TotalSegmentator, <study_id>.nii.gz, "
+            "<study_id>/<structure>.nii.gz); default: the cohort's own."
+        ),
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of another tool's masks: with `--scheme disagreement`, regions are where they differ."
+        ),
     ] = None,
     label: Annotated[str | None, typer.Option(help="Structure to score; may be left out where there is one.")] = None,
     scheme: Annotated[
-        str, typer.Option(help="How to cut it: slab, slab_sector, parts, surface_patch, supervoxel.")
+        str, typer.Option(help="How to cut it: slab, slab_sector, parts, surface_patch, supervoxel, disagreement.")
     ] = "surface_patch",
     regions: Annotated[int, typer.Option(min=1, max=127, help="Number of slabs, patches or supervoxels.")] = 6,
     feedback: Annotated[
@@ -49,11 +58,11 @@ def review(
         ) from error
 
     opened = Cohort.open(cohort)
-    source = MaskSource(opened, masks)
+    source = MaskSource(opened, masks, compare)
     chosen = only_label(source, label, set())
     cut = RegionScheme(scheme, regions)  # type: ignore[arg-type]  # checked there
-    if scheme == "disagreement":
-        raise UsageError("The page shows one mask; `disagreement` needs two.", got=scheme)
+    if scheme == "disagreement" and compare is None:
+        raise UsageError("`disagreement` needs a second mask.", next_step="name the other tool's masks with --compare")
     if scheme == "parts":
         part_names(chosen)
     session = Session(opened, source, chosen, cut, open_store(cohort, feedback), second_reads)

@@ -67,7 +67,7 @@ class Predictions:
             raise InputError(
                 "There is no folder of predictions.", where=folder, next_step="run `dictamen predict` first"
             )
-        labels = _read_labels(labels_file or folder / LABELS_JSON)
+        labels = read_labels(labels_file or folder / LABELS_JSON)
         predictions = cls(folder, labels, _read_scores(folder / STUDIES_JSONL))
         if not predictions.files:
             raise InputError("The folder holds no label map.", where=folder, expected="<study_id>.nii.gz")
@@ -88,7 +88,12 @@ class Predictions:
         return self.scores.get(study_id, {}).get(label, math.nan)
 
 
-def _read_labels(path: Path) -> dict[int, str]:
+def read_labels(path: Path) -> dict[int, str]:
+    """Value in the maps -> label name, of a labels.json.
+
+    Raises:
+        InputError: it is missing or wrong.
+    """
     try:
         labels = _LabelsFile.model_validate_json(path.read_text(encoding="utf-8")).labels
     except FileNotFoundError as error:

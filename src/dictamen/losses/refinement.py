@@ -1,9 +1,8 @@
-"""What a refiner is trained with: score, direction, edge and band together."""
+"""What a refiner is trained with: score, direction, edge and band together, and the voxels that a score means."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, UInt8
@@ -12,25 +11,11 @@ from torch import Tensor
 from dictamen.losses.band import band_loss
 from dictamen.losses.direction import direction_loss
 from dictamen.losses.edge import edge_loss
-from dictamen.losses.region_tables import region_sizes
+from dictamen.losses.likely_masks import likely_masks
+from dictamen.losses.overlap import masked_dice_bce
+from dictamen.losses.region_tables import FeedbackTable, region_sizes
 from dictamen.losses.regions import working_precision
 from dictamen.losses.score import ScoreMode, score_loss
-
-
-class FeedbackTable(NamedTuple):
-    """What was said about the K regions of each study; weight 0: nothing.
-
-    Attributes:
-        target, lo, hi: Dice that the score stands for, and its bin.
-        direction: of `region_tables`; 0 not answered.
-        weight: of each region.
-    """
-
-    target: Float[Tensor, "B L K"]
-    lo: Float[Tensor, "B L K"]
-    hi: Float[Tensor, "B L K"]
-    direction: UInt8[Tensor, "B L K"]
-    weight: Float[Tensor, "B L K"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +26,7 @@ class RefinementWeights:
     direction: float = 3.0
     edge: float = 0.3
     band: float = 0.2
+    likely: float = 1.0
     mode: ScoreMode = "centre"
     noise: float = 0.03  # of the raters, in Dice, for the ordinal mode
 
@@ -52,6 +38,7 @@ def refinement_losses(
     region: UInt8[Tensor, "B L X Y Z"],
     band: Bool[Tensor, "B L X Y Z"],
     edge: Float[Tensor, "B 1 X Y Z"],
+    inside: Float[Tensor, "B L X Y Z"],
     table: FeedbackTable,
     weights: RefinementWeights,
 ) -> dict[str, Float[Tensor, ""]]:
@@ -63,6 +50,7 @@ def refinement_losses(
         region: 0 none, k + 1 row k of `table`.
         band: where the refined mask may lie.
         edge: edge prior in [0, 1].
+        inside: probability by intensity alone that a voxel belongs to the structure.
     """
     probability = torch.sigmoid(working_precision(logits))
     sizes = region_sizes(probability, mask.to(probability.dtype), region, rows=table.weight.shape[-1])
@@ -74,5 +62,8 @@ def refinement_losses(
         "edge": edge_loss(probability, edge),
         "band": band_loss(probability, band),
     }
+    if weights.likely:
+        state, weight = likely_masks(logits.detach().to(probability.dtype), mask, region, table, inside=inside)
+        terms["likely"] = masked_dice_bce(logits, state, weight)
     total = sum(getattr(weights, name) * value for name, value in terms.items())
     return {**terms, "total": torch.as_tensor(total)}

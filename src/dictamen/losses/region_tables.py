@@ -13,6 +13,22 @@ OVER, UNDER, MIXED, NONE = 1, 2, 3, 4
 """Values of a direction table; 0 is "not answered"."""
 
 
+class FeedbackTable(NamedTuple):
+    """What was said about the K regions of each study; weight 0: nothing.
+
+    Attributes:
+        target, lo, hi: Dice that the score stands for, and its bin.
+        direction: OVER, UNDER, MIXED or NONE; 0 not answered.
+        weight: of each region.
+    """
+
+    target: Float[Tensor, "B L K"]
+    lo: Float[Tensor, "B L K"]
+    hi: Float[Tensor, "B L K"]
+    direction: UInt8[Tensor, "B L K"]
+    weight: Float[Tensor, "B L K"]
+
+
 class RegionSizes(NamedTuple):
     """Sums over each region: of p, of the mask y0, and of p * y0."""
 

@@ -11,7 +11,8 @@ import torch
 
 from dictamen.anatomy.boxes import BoolArray
 from dictamen.models.refiner import Refiner
-from dictamen.refinement.case import RefineCase, tensors
+from dictamen.refinement.batch import tensors
+from dictamen.refinement.case import RefineCase
 from dictamen.supervision.feedback import Direction
 from dictamen.supervision.region_errors import region_errors
 from dictamen.supervision.score_scale import ScoreScale

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from dictamen.anatomy.boxes import BoolArray, Box, bounding_box
 from dictamen.anatomy.region_scheme import RegionScheme, band_around
 from dictamen.errors import InputError
-from dictamen.losses.refinement import FeedbackTable
 from dictamen.models.normalise import IntensityWindow
-from dictamen.refinement.edge_prior import EdgeKind, edge_prior
+from dictamen.refinement.edge_prior import EdgeKind, edge_prior, inside_posterior
 from dictamen.supervision.region_targets import RegionTargets
 
 MARGIN_MM = 16.0
@@ -30,6 +28,7 @@ class RefineCase:
         image: normalised to [-1, 1], float32.
         mask: the initial mask.
         edge: edge prior in [0, 1], float32.
+        inside: probability by intensity alone that a voxel is the structure's, float32.
         region: uint8, 0 none, 1..K.
         band: where the refined mask may lie.
         spacing_mm: of the grid.
@@ -41,6 +40,7 @@ class RefineCase:
     image: npt.NDArray[np.float32]
     mask: BoolArray
     edge: npt.NDArray[np.float32]
+    inside: npt.NDArray[np.float32]
     region: npt.NDArray[np.uint8]
     band: BoolArray
     spacing_mm: tuple[float, float, float]
@@ -87,43 +87,10 @@ def make_case(
         image=normal,
         mask=cropped,
         edge=edge_prior(normal, cropped, band, spacing_mm, kind=edges),
+        inside=inside_posterior(normal, cropped, spacing_mm),
         region=region[box],
         band=band,
         spacing_mm=(x, y, z),
         box=box,
         targets=targets,
-    )
-
-
-@dataclass(frozen=True)
-class CaseTensors:
-    """A case as tensors [1, 1, X, Y, Z]; `table` is None without feedback."""
-
-    image: torch.Tensor
-    mask: torch.Tensor
-    edge: torch.Tensor
-    region: torch.Tensor
-    band: torch.Tensor
-    table: FeedbackTable | None
-
-
-def tensors(case: RefineCase) -> CaseTensors:
-    """Turn a case into tensors; study and label axes have length 1."""
-
-    def volume(array: npt.NDArray[np.generic], dtype: torch.dtype) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(dtype)[None, None]
-
-    def row(array: npt.NDArray[np.generic]) -> torch.Tensor:
-        return torch.from_numpy(array.copy())[None, None]
-
-    said = case.targets
-    return CaseTensors(
-        image=volume(case.image, torch.float32),
-        mask=volume(case.mask, torch.float32),
-        edge=volume(case.edge, torch.float32),
-        region=volume(case.region, torch.uint8),
-        band=volume(case.band, torch.bool),
-        table=None
-        if said is None
-        else FeedbackTable(row(said.target), row(said.lo), row(said.hi), row(said.direction), row(said.weight)),
     )

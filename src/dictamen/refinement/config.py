@@ -19,7 +19,7 @@ class RefineConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: int = Field(default=400, ge=1)  # the loss on fifty cases is flat by then
-    batch: int = Field(default=2, ge=1)  # cases a step; their crops differ in size and go through one after the other
+    batch: int = Field(default=4, ge=1)  # cases a step, padded to one size
     learning_rate: float = Field(default=1e-2, gt=0)  # as for the same small network in `dictamen train`
     weight_decay: float = Field(default=0.01, ge=0)
     gradient_clip: float = Field(default=1.0, gt=0)
@@ -28,6 +28,7 @@ class RefineConfig(BaseModel):
     direction: float = Field(default=3.0, ge=0)
     edge: float = Field(default=0.3, ge=0)
     band: float = Field(default=0.2, ge=0)
+    likely: float = Field(default=1.0, ge=0)  # voxels that a score means, learned like a drawn mask
     score_mode: Literal["centre", "hinge", "barrier", "ordinal"] = "centre"
     rater_noise: float = Field(default=0.03, gt=0)  # in Dice, for the ordinal mode
     balance: bool = True  # each direction counts the same: else the rare one, missing tissue, is not learned
@@ -47,6 +48,7 @@ class RefineConfig(BaseModel):
             direction=self.direction,
             edge=self.edge,
             band=self.band,
+            likely=self.likely,
             mode=self.score_mode,
             noise=self.rater_noise,
         )

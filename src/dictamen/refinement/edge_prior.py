@@ -19,8 +19,10 @@ STRONG = 95.0
 CORE_MM = 2.0
 RING_MM = (3.0, 8.0)
 """The inside class is measured so deep inside, the outside class in this ring."""
-LEAST_STD = 0.02
-"""Of a class, in normalised units (4 HU): none is purer than the noise."""
+BINS, BIN_SMOOTHING = 64, 1.5
+"""Of the intensity histograms, over [-1, 1]: a bin is 6 HU of the default window, less than the noise left."""
+LEAST_DENSITY = 1e-3
+"""Added to both histograms: intensities that neither class has decide nothing."""
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -32,7 +34,7 @@ def edge_prior(
 
       gradient:  |grad of the smoothed image| / its 95th percentile within the band, at most 1
       intensity: 4 q (1 - q), q the posterior that a voxel has the intensities of the mask's core rather than of a ring
-                 around it (two Gaussians); 1 where it could be either
+                 around it; 1 where it could be either
 
     Args:
         image: normalised to [-1, 1].
@@ -59,7 +61,11 @@ def edge_prior(
 
 
 def inside_posterior(image: FloatArray, mask: BoolArray, spacing_mm: Sequence[float]) -> FloatArray:
-    """Probability that a voxel's intensity is that of the mask's core rather than of its surroundings, [X, Y, Z]."""
+    """Probability that a voxel's intensity is that of the mask's core rather than of its surroundings, [X, Y, Z].
+
+    Two histograms, not two Gaussians: around an organ lie fat, vessels and other organs, each with its own intensity.
+    .5 everywhere where there is no core or no ring, and for intensities that neither has.
+    """
     from scipy import ndimage
 
     depth = ndimage.distance_transform_edt(mask, sampling=spacing_mm)
@@ -68,10 +74,15 @@ def inside_posterior(image: FloatArray, mask: BoolArray, spacing_mm: Sequence[fl
     ring = (away >= RING_MM[0]) & (away <= RING_MM[1])
     if not core.any() or not ring.any():
         return np.full(mask.shape, 0.5, dtype=np.float32)
-    log_inside, log_outside = (_log_density(image, image[where]) for where in (core, ring))
-    return np.asarray(1 / (1 + np.exp(np.clip(log_outside - log_inside, -50, 50))), dtype=np.float32)
+    smooth = ndimage.gaussian_filter(image.astype(np.float32), [SMOOTHING_MM / mm for mm in spacing_mm], mode="nearest")
+    bins = np.clip(((smooth + 1) / 2 * BINS).astype(np.int64), 0, BINS - 1)
+    inside, outside = (_density(bins[where]) for where in (core, ring))
+    return np.asarray((inside / (inside + outside))[bins], dtype=np.float32)
 
 
-def _log_density(image: FloatArray, sample: FloatArray) -> FloatArray:
-    std = max(float(sample.std()), LEAST_STD)
-    return np.asarray(-0.5 * ((image - float(sample.mean())) / std) ** 2 - np.log(std), dtype=np.float32)
+def _density(bins: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Smoothed histogram of bin numbers, [BINS], nowhere 0."""
+    from scipy import ndimage
+
+    counts = np.bincount(bins, minlength=BINS) / max(len(bins), 1)
+    return np.asarray(ndimage.gaussian_filter1d(counts, BIN_SMOOTHING, mode="constant")) + LEAST_DENSITY

@@ -72,6 +72,7 @@ def refine(
     answers: Sequence[RegionAnswer] = (),
     *,
     masks: str | Path | None = None,
+    compare: str | Path | None = None,
     label: str | None = None,
     refiner: str | Path | None = None,
     config: RefineConfig | None = None,
@@ -88,7 +89,8 @@ def refine(
         cohort: cohort folder, or an open cohort.
         output: folder to write; see `refinement.outputs`.
         answers: of `FeedbackStore.answers()`, of any raters; answers on other versions of a mask count nothing.
-        masks: folder of masks of any tool (<study_id>.nii.gz, labels.json); None for the cohort's own maps.
+        masks: folder of masks of any tool, see `review.mask_folder`; None for the cohort's own maps.
+        compare: folder of another tool's masks, where regions of the scheme `disagreement` were scored.
         label: structure to refine; may be left out where only one has answers.
         refiner: folder of an earlier refinement: apply its refiner instead of training one.
         config: see `RefineConfig`.
@@ -103,7 +105,7 @@ def refine(
     """
     started = time.monotonic()
     opened = cohort if isinstance(cohort, Cohort) else Cohort.open(Path(cohort))
-    source = MaskSource(opened, Path(masks) if masks is not None else None)
+    source = MaskSource(opened, _path(masks), _path(compare))
     current = current_answers(answers)
     run = output_folder(Path(output), resume=resume, overwrite=overwrite)
     if not resume:
@@ -130,6 +132,10 @@ def refine(
         failed=failed,
         seconds=time.monotonic() - started,
     )
+
+
+def _path(folder: str | Path | None) -> Path | None:
+    return Path(folder) if folder is not None else None
 
 
 def _train(
@@ -194,15 +200,16 @@ def _train(
 
 
 def _scheme(answers: Sequence[RegionAnswer], label: str) -> RegionScheme:
-    """The scheme of most scored regions: the one by which the refiner abstains."""
-    counts = Counter(answer.scheme for answer in answers if answer.score)
-    if not counts:
+    """The scheme of most scored regions: the one by which the refiner abstains. `disagreement` cuts no single mask."""
+    scored = [answer.scheme for answer in answers if answer.score]
+    if not scored:
         raise InputError(
             "No region has been scored.",
             got=f"label `{label}`",
             next_step="score regions with `dictamen review`, or import answers with `dictamen feedback import`",
         )
-    return RegionScheme.from_text(counts.most_common(1)[0][0])
+    counts = Counter(text for text in scored if RegionScheme.from_text(text).name != "disagreement")
+    return RegionScheme.from_text(counts.most_common(1)[0][0]) if counts else RegionScheme()
 
 
 def _apply(

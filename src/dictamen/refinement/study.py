@@ -50,7 +50,7 @@ def study_case(
     arrays = cohort.study(study_id)
     image = arrays.level("image")
     region = seen.regions(scheme, image)
-    place = (study_id, label, seen.sha256, scheme.to_text())
+    place = (study_id, label, seen.version(scheme), scheme.to_text())
     said = [answer for answer in answers if answer.place[:4] == place]
     named = {answer.region: directions[answer.place] for answer in said if directions and answer.place in directions}
     case = make_case(

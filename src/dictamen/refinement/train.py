@@ -13,12 +13,15 @@ from dictamen.errors import InputError
 from dictamen.losses.refinement import refinement_losses
 from dictamen.models.ema import ExponentialMovingAverage
 from dictamen.models.refiner import Refiner
-from dictamen.refinement.case import CaseTensors, RefineCase, tensors
+from dictamen.refinement.batch import CaseTensors, tensors
+from dictamen.refinement.case import RefineCase
 from dictamen.refinement.config import RefineConfig
 from dictamen.supervision.region_targets import balanced
 
-Objective = Callable[[Tensor, CaseTensors, int], dict[str, Tensor]]
-"""(logits [1, 1, X, Y, Z], the case, its number) -> terms with "total"."""
+Objective = Callable[[Tensor, CaseTensors, list[int]], dict[str, Tensor]]
+"""(logits [B, 1, X, Y, Z], the cases, their numbers) -> terms with "total"."""
+POOL = 4
+"""Cases of so many batches are sorted by size, so that those of one batch need little padding."""
 Progress = Callable[[int, int], None]
 Log = Callable[[int, dict[str, float]], None]
 
@@ -55,7 +58,6 @@ def train_refiner(
         tables = balanced([case.targets for case in used if case.targets])
         used = [replace(case, targets=table) for case, table in zip(used, tables, strict=True)]
     loss_of = objective or feedback_objective(config)
-    prepared = [tensors(case) for case in used]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         refiner = Refiner()
@@ -67,12 +69,13 @@ def train_refiner(
     sums: dict[str, float] = {}
     for step in range(config.steps):
         optimizer.zero_grad(set_to_none=True)
-        for number in _batch(step, len(prepared), config):
-            case = prepared[number]
-            terms = loss_of(refiner(_jittered(case.image, step, number, config), case.mask, case.edge), case, number)
-            (terms["total"] / config.batch).backward()  # type: ignore[no-untyped-call]  # torch's annotation lacks it
-            for name, value in terms.items():
-                sums[name] = sums.get(name, 0.0) + float(value.detach())
+        numbers = _batch(step, used, config)
+        cases_now = tensors(*(used[number] for number in numbers))
+        image = _jittered(cases_now.image, step, config)
+        terms = loss_of(refiner(image, cases_now.mask, cases_now.edge), cases_now, numbers)
+        terms["total"].backward()  # type: ignore[no-untyped-call]  # torch's annotation lacks it
+        for name, value in terms.items():
+            sums[name] = sums.get(name, 0.0) + float(value.detach())
         torch.nn.utils.clip_grad_norm_(refiner.parameters(), config.gradient_clip)
         optimizer.step()
         schedule.step()
@@ -89,39 +92,45 @@ def feedback_objective(config: RefineConfig) -> Objective:
     """The loss of region feedback."""
     weights = config.weights
 
-    def loss(logits: Tensor, case: CaseTensors, number: int) -> dict[str, Tensor]:
-        if case.table is None:
-            raise InputError("A case without feedback can't be trained on.", got=number)
+    def loss(logits: Tensor, cases: CaseTensors, numbers: list[int]) -> dict[str, Tensor]:
+        if cases.table is None:
+            raise InputError("A case without feedback can't be trained on.", got=numbers)
         return refinement_losses(
             logits,
-            mask=case.mask,
-            region=case.region,
-            band=case.band,
-            edge=case.edge,
-            table=case.table,
+            mask=cases.mask,
+            region=cases.region,
+            band=cases.band,
+            edge=cases.edge,
+            inside=cases.inside,
+            table=cases.table,
             weights=weights,
         )
 
     return loss
 
 
-def _batch(step: int, count: int, config: RefineConfig) -> list[int]:
+def _batch(step: int, cases: Sequence[RefineCase], config: RefineConfig) -> list[int]:
     """Cases of a step: consecutive places of permutations, one an epoch, so that all are seen equally often."""
+    count, pool = len(cases), POOL * config.batch
     places = range(step * config.batch, (step + 1) * config.batch)
-    orders = {
-        epoch: np.random.default_rng([config.seed, epoch]).permutation(count) for epoch in {p // count for p in places}
-    }
-    return [int(orders[place // count][place % count]) for place in places]
+    orders = {}
+    for epoch in {place // count for place in places}:
+        order = np.random.default_rng([config.seed, epoch]).permutation(count).tolist()
+        pools = [order[first : first + pool] for first in range(0, count, pool)]
+        orders[epoch] = [one for mixed in pools for one in sorted(mixed, key=lambda number: cases[number].mask.size)]
+    return [orders[place // count][place % count] for place in places]
 
 
-def _jittered(image: Tensor, step: int, number: int, config: RefineConfig) -> Tensor:
-    rng = np.random.default_rng([config.seed, step, number])
-    gain, shift = 1 + config.jitter * rng.uniform(-1, 1), config.jitter * rng.uniform(-1, 1)
-    return (image * gain + shift).clamp(-1, 1)
+def _jittered(image: Tensor, step: int, config: RefineConfig) -> Tensor:
+    """Another contrast and brightness of each case."""
+    change = config.jitter * np.random.default_rng([config.seed, step]).uniform(-1, 1, (2, len(image), 1, 1, 1, 1))
+    gain, shift = torch.from_numpy(change).to(image.dtype)
+    changed: Tensor = image * (1 + gain) + shift
+    return changed.clamp(-1, 1)
 
 
 def _flush(sums: dict[str, float], step: int, config: RefineConfig, log: Log | None) -> dict[str, float]:
-    seen = ((step - 1) % config.log_every + 1) * config.batch
+    seen = (step - 1) % config.log_every + 1
     means = {name: value / seen for name, value in sums.items()}
     if not all(np.isfinite(value) for value in means.values()):
         raise InputError(

@@ -115,13 +115,13 @@ def _answer(
     seen: ReviewedMask, scheme: RegionScheme, region: int, score: int, direction: Direction, origin: Origin, rater: str
 ) -> RegionAnswer:
     """A record whose id depends on what it says alone: inferring twice adds nothing."""
-    said = repr((seen.study_id, seen.label, seen.sha256, scheme.to_text(), region, score, direction, rater))
+    said = repr((seen.study_id, seen.label, seen.version(scheme), scheme.to_text(), region, score, direction, rater))
     return RegionAnswer(
         record_id=hashlib.sha256(said.encode()).hexdigest()[:32],
         study_id=seen.study_id,
         rater=rater,
         label=seen.label,
-        mask_sha256=seen.sha256,
+        mask_sha256=seen.version(scheme),
         scheme=scheme.to_text(),
         region=region,
         score=score,

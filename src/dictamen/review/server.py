@@ -153,7 +153,7 @@ def _add_views(app: FastAPI, session: Session) -> None:
     def regions(number: int, rater: Rater) -> dict[str, Any]:
         """Where each region is, and this rater's answers on this version of the mask."""
         view, study_id = session.view(number), session.study_id(number)
-        sha256 = view.seen.sha256 if view.seen else None
+        sha256 = view.seen.version(session.scheme) if view.seen else None
         mine = [a for a in session.answers(study_id) if a.rater == rater and a.mask_sha256 == sha256]
         return {
             "spacing_mm": max(view.arrays.spacing_mm),
@@ -200,7 +200,7 @@ def _add_feedback(app: FastAPI, session: Session) -> None:
             study_id=study_id,
             rater=rater,
             label=session.label,
-            mask_sha256=view.seen.sha256,
+            mask_sha256=view.seen.version(session.scheme),
             scheme=session.scheme.to_text(),
             region=body.region,
             score=body.score,

@@ -42,7 +42,7 @@ def label_table(dataset: Mapping[str, Any], path: Path) -> LabelTable:
     Raises:
         InputError: `labels` is missing or of another form.
     """
-    regions = _regions(dataset.get("labels"), path)
+    regions = label_regions(dataset.get("labels"), path)
     lesions = {name: values for name, values in regions.items() if is_lesion(name)}
     organs = {name: values for name, values in regions.items() if name not in lesions}
     return LabelTable(_smallest(organs), _smallest(lesions))
@@ -54,7 +54,12 @@ def reports_beside(root: Path) -> dict[str, str]:
     return read_reports(found) if found else {}
 
 
-def _regions(labels: object, path: Path) -> dict[str, tuple[int, ...]]:
+def label_regions(labels: object, path: Path) -> dict[str, tuple[int, ...]]:
+    """Name -> values of `labels`, background and ignored voxels left out.
+
+    Raises:
+        InputError: it is missing or of another form.
+    """
     if not isinstance(labels, dict) or not labels:
         raise InputError("`labels` is missing.", where=path, expected='{"background": 0, "liver": 1, ...}')
     regions = {}
