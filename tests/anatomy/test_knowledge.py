@@ -6,6 +6,7 @@ import pytest
 
 from dictamen.anatomy import knowledge, vocabulary
 from dictamen.anatomy.concept import RELATIONS, ROOT
+from dictamen.anatomy.consistency import find_problems
 from dictamen.anatomy.words import normalise
 from dictamen.errors import InputError
 
@@ -119,3 +120,7 @@ def test_the_other_side_is_a_sibling() -> None:
 def test_unknown_name_offers_near_ones() -> None:
     with pytest.raises(InputError, match="spleen"):
         KNOWLEDGE.named("splean")
+
+
+def test_nothing_contradicts_itself() -> None:
+    assert find_problems({concept.id: concept for concept in KNOWLEDGE}) == []

@@ -1,6 +1,7 @@
 """`dictamen anatomy`: as a user runs it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +54,42 @@ def test_statistics(capsys: pytest.CaptureFixture[str]) -> None:
     _, out, _ = run(capsys, "statistics", "--json")
     counts = json.loads(out)
     assert counts["concepts"] == sum(counts["categories"].values()) >= 400
+
+
+OBO = """[Term]
+id: T:1
+name: renal column
+synonym: "column of Bertin" EXACT []
+relationship: part_of T:2
+
+[Term]
+id: T:2
+name: kidney
+relationship: odd T:1
+"""
+
+
+def test_import_then_look_up(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    source, concepts = tmp_path / "small.obo", tmp_path / "concepts.json"
+    source.write_text(OBO)
+    code, out, _ = run(capsys, "import", str(source), "-o", str(concepts))
+    assert code == 0
+    assert "2 concepts: 1 join known ones, 1 are new." in out
+    assert "unused relations: odd 1" in out
+    code, _, err = run(capsys, "import", str(source), "-o", str(concepts))
+    assert code == 2
+    assert "--overwrite" in err
+    _, shown, _ = run(capsys, "show", "column of bertin", "--concepts", str(concepts), "--json")
+    assert json.loads(shown)["codes"] == ["T:1"]
+    _, out, _ = run(capsys, "tree", "kidney", "--concepts", str(concepts))
+    assert "renal_column (part of)" in out
+    _, counted, _ = run(capsys, "import", str(source), "-o", str(concepts), "--overwrite", "--json")
+    assert json.loads(counted)["unused_relations"] == {"odd": 1}
+
+
+def test_statistics_page_has_every_concept(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    run(capsys, "statistics", "--html", str(page))
+    text = page.read_text()
+    assert "renal_calyx_left" in text
+    assert "http" not in text.split("<body")[1]

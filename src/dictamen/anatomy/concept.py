@@ -30,6 +30,7 @@ class Concept:
         side: the patient's left or right; None for pairs as a whole and for unpaired ones.
         definition: one sentence in our words.
         relations: ids by relation.
+        codes: of other ontologies ("UBERON:0002113"), for imported concepts.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Concept:
     abbreviations: tuple[str, ...] = ()
     side: Side | None = None
     relations: Mapping[Relation, tuple[str, ...]] = field(default_factory=dict)
+    codes: tuple[str, ...] = ()
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -25,13 +25,13 @@ def with_sides(row: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
                 "abbreviations": [],
                 "is_a": [row["id"]],
                 "side": side,
-                "definition": sided_definition(row["definition"], side),
+                "definition": sided_definition(row.get("definition", ""), side),
             }
 
 
 def sided_definition(definition: str, side: Side) -> str:
     """The definition of a pair, said of one side."""
-    return f"{definition.removesuffix('.')}, on the patient's {side}."
+    return definition and f"{definition.removesuffix('.')}, on the patient's {side}."
 
 
 def on_same_side(concept: Concept, concepts: Mapping[str, Concept]) -> Concept:

@@ -7,18 +7,17 @@ changes what the report reader finds (the femur). All definitions are ours.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cache, cached_property
-from importlib.resources import files
-from typing import Any
+from heapq import heappush, heapreplace
+from pathlib import Path
 
 from dictamen.anatomy import vocabulary
-from dictamen.anatomy.concept import Concept, only_known
-from dictamen.anatomy.concept_sides import on_same_side, with_sides
-from dictamen.anatomy.structure_concepts import structure_concept
+from dictamen.anatomy.concept import Concept
+from dictamen.anatomy.concept_rows import extended, shipped, unambiguous
+from dictamen.anatomy.consistency import find_problems
 from dictamen.anatomy.vocabulary import Structure, Vocabulary
 from dictamen.anatomy.words import normalise
 from dictamen.errors import InputError
@@ -58,7 +57,9 @@ class Knowledge:
         raise InputError("Unknown anatomical concept.", got=repr(concept_id), expected=self._expected(concept_id))
 
     def find(self, term: str) -> Concept | None:
-        """The concept that `term` names, in any case, singular or plural, side anywhere; None for other words."""
+        """The concept that `term` names, in any case, singular or plural, side anywhere, or its code; else None."""
+        if term in self._codes:
+            return self._concepts[self._codes[term]]
         words = self._vocabulary  # which leaves words in -as alone for the pancreas's sake: hence hernias, hepatomas
         found = words.find(term) or words.find(term.strip().removesuffix("s"))
         return self._concepts[found.id] if found else None
@@ -76,17 +77,21 @@ class Knowledge:
     def search(self, term: str, *, limit: int = 10) -> list[Match]:
         """The concepts nearest to `term`, best first: never nothing, since an unknown word is nearest to some name."""
         exact, key = self.find(term), normalise(term)
-        scores = {exact.id: 1.0} if exact else {}
-        for concept in self:
-            if concept.id not in scores:
-                scores[concept.id] = max(_similarity(key, normalise(word)) for word in concept.words)
-        best = sorted(scores.items(), key=lambda item: -item[1])[:limit]
-        return [Match(self._concepts[concept_id], round(score, 3)) for concept_id, score in best]
+        best: list[tuple[float, int, str]] = [(1.0, 1, exact.id)] if exact else []  # a heap, the worst one first
+        for order, concept in enumerate(self):
+            if exact is concept:
+                continue
+            least = best[0][0] if len(best) == limit else 0.0
+            score = max(_similarity(key, word, least=least) for word in self._keys[concept.id])
+            if len(best) < limit:
+                heappush(best, (score, -order, concept.id))
+            elif score > least:
+                heapreplace(best, (score, -order, concept.id))
+        return [Match(self._concepts[i], round(score, 3)) for score, _, i in sorted(best, reverse=True)]
 
     def children(self, concept_id: str) -> list[Concept]:
         """Concepts directly below: its kinds, sides and parts, and the lesions found in it."""
-        wanted = self[concept_id].id
-        return [concept for concept in self if wanted in concept.above]
+        return [self._concepts[i] for i in self._below.get(self[concept_id].id, ())]
 
     def ancestors(self, concept_id: str) -> frozenset[str]:
         """Ids of everything that the concept is a kind of, a part of or found in, itself not included."""
@@ -94,11 +99,32 @@ class Knowledge:
 
     def siblings(self, concept_id: str) -> list[Concept]:
         """Concepts with a common parent: the hardest to tell apart; the other side of a pair is one of them."""
-        above = set(self[concept_id].above)
-        return [concept for concept in self if concept.id != concept_id and above & set(concept.above)]
+        near = {i for parent in self[concept_id].above for i in self._below.get(parent, ())} - {concept_id}
+        return [self._concepts[i] for i in sorted(near, key=self._order.__getitem__)]
 
     def _expected(self, term: str) -> str:
         return f"one of {[match.concept.name for match in self.search(term, limit=vocabulary.SUGGESTIONS)]}"
+
+    @cached_property
+    def _order(self) -> dict[str, int]:
+        return {concept_id: place for place, concept_id in enumerate(self._concepts)}
+
+    @cached_property
+    def _below(self) -> dict[str, list[str]]:
+        below: dict[str, list[str]] = {}
+        for concept in self:
+            for parent in concept.above:
+                below.setdefault(parent, []).append(concept.id)
+        return below
+
+    @cached_property
+    def _keys(self) -> dict[str, tuple[str, ...]]:
+        """Names in normal form."""
+        return {concept.id: tuple({normalise(word): None for word in concept.words}) for concept in self}
+
+    @cached_property
+    def _codes(self) -> dict[str, str]:
+        return {code: concept.id for concept in self for code in concept.codes}
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
@@ -108,47 +134,28 @@ class Knowledge:
 
 
 @cache
-def load() -> Knowledge:
-    """All concepts that come with dictamen; read once."""
-    text = files("dictamen.anatomy").joinpath("data/concepts.json").read_text(encoding="utf-8")
-    data = json.loads(text)
-    rows = [expanded for row in data["concepts"] for expanded in with_sides(row)]
-    words = vocabulary.load()
-    concepts = {
-        concept.id: concept for concept in (*map(_concept, rows), *(structure_concept(s, words) for s in words))
-    }
-    for concept_id, relations in data["relations"].items():
-        concept = concepts[concept_id]
-        concepts[concept_id] = replace(concept, relations={**concept.relations, **only_known(relations)})
-    return Knowledge(_unambiguous([on_same_side(concept, concepts) for concept in concepts.values()]))
+def load(*further: Path) -> Knowledge:
+    """All concepts that come with dictamen, and those of `further` concept files on top; read once.
+
+    Raises:
+        InputError: a file can't be read, or what it says contradicts itself or what is known (how).
+    """
+    concepts = shipped()
+    for path in further:
+        from dictamen.anatomy.concept_file import MOST_TOLD, read_rows
+
+        concepts = extended(concepts, read_rows(path))
+        if problems := find_problems(concepts):
+            more = f" and {len(problems) - MOST_TOLD} more" if len(problems) > MOST_TOLD else ""
+            raise InputError(
+                "The concept file contradicts itself.", where=path, got="; ".join(problems[:MOST_TOLD]) + more
+            )
+    return Knowledge(unambiguous(concepts.values()))
 
 
-def _similarity(a: str, b: str) -> float:
-    return SequenceMatcher(None, a, b).ratio()
-
-
-def _concept(row: Mapping[str, Any]) -> Concept:
-    synonyms, abbreviations = tuple(row.get("synonyms", ())), tuple(row.get("abbreviations", ()))
-    return Concept(
-        row["id"],
-        row["name"],
-        row["category"],
-        row["definition"],
-        synonyms,
-        abbreviations,
-        row.get("side"),
-        only_known(row),
-    )
-
-
-def _unambiguous(concepts: list[Concept]) -> list[Concept]:
-    """A synonym belongs to one concept: to the one whose name it is, else to the first (the finer ones come first)."""
-    owner = {normalise(word): concept.id for concept in concepts for word in (concept.id, concept.name)}
-    for concept in concepts:
-        for word in (*concept.synonyms, *concept.abbreviations):
-            owner.setdefault(normalise(word), concept.id)
-
-    def own(concept: Concept, words: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(word for word in words if owner[normalise(word)] == concept.id)
-
-    return [replace(c, synonyms=own(c, c.synonyms), abbreviations=own(c, c.abbreviations)) for c in concepts]
+def _similarity(a: str, b: str, *, least: float) -> float:
+    """Of the spelling; 0 where it is below `least`, which is known sooner."""
+    matcher = SequenceMatcher(None, a, b)
+    if matcher.real_quick_ratio() < least or matcher.quick_ratio() < least:
+        return 0.0
+    return matcher.ratio()

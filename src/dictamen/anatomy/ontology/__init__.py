@@ -1,0 +1,1 @@
+"""Ontologies of anatomy (UBERON, FMA and others in OBO or OWL) read into concepts."""
