@@ -27,6 +27,9 @@ def phantom(
         str, typer.Option("--tasks", help="Comma-separated organs whose tumours are labelled.")
     ] = "kidney,liver,pancreas",
     all_masks: Annotated[bool, typer.Option("--all-masks", help="Give every training study its mask.")] = False,
+    image_numbers: Annotated[
+        bool, typer.Option("--image-numbers", help="Reports name the slice of each lesion that they measure.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -46,6 +49,7 @@ def phantom(
             jobs=jobs,
             tasks=tuple(name.strip() for name in tasks.split(",")),
             all_masks=all_masks,
+            image_numbers=image_numbers,
             overwrite=overwrite,
             progress=progress,
         )

@@ -7,7 +7,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,7 @@ def write_phantom(
     seed: int = 0,
     jobs: int = 1,
     all_masks: bool = False,
+    image_numbers: bool = False,
     tasks: tuple[str, ...] = ("kidney", "liver", "pancreas"),
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -88,6 +89,7 @@ def write_phantom(
         spacing_mm: of most studies; some have thicker slices.
         seed: the same seed gives the same bytes, whatever `jobs` is.
         all_masks: every training study has its mask in studies.csv, for the upper bound.
+        image_numbers: reports name the axial slice of each lesion that they measure, counted from the head.
         tasks: organs whose tumours are labelled 1, 2, ... in this order.
         progress: called with (done, all) after each study.
 
@@ -98,6 +100,7 @@ def write_phantom(
     _check(studies=studies, masks=masks, validation=validation, test=test, spacing_mm=spacing_mm, tasks=tasks)
     output = output_folder(output, overwrite=overwrite)
     plans = _plans(studies, spacing_mm=spacing_mm, seed=seed, tasks=tasks)
+    plans = [replace(plan, image_numbers=image_numbers) for plan in plans]
     splits = _splits(plans, validation=validation, test=test, seed=seed)
     masked = _masked(plans, splits, masks=masks, all_masks=all_masks)
     for name in ("lesions", "truth"):  # an older cohort's masks must not stay beside the new studies.csv

@@ -13,7 +13,7 @@ import numpy as np
 
 from dictamen.interval import Interval
 from dictamen.phantom.wording import NUMBERS, Size, fill, place_words, plural, stated_size
-from dictamen.reports.schema import Attenuation, Finding, Kind, ReportFindings, Trend
+from dictamen.reports.schema import Attenuation, Finding, Kind, ReportFindings, SliceReference, Trend
 
 ORDER = (
     "lung_lower_lobe", "liver", "gallbladder", "pancreas", "spleen", "adrenal_gland", "kidney", "bowel", "vessels",
@@ -29,6 +29,8 @@ NORMAL_MENTIONED = 0.75
 GROUP_FROM = 4
 """So many lesions of one kind in one organ become "multiple"."""
 PRIOR_STATED = 0.8
+SERIES = 2
+"""Of the axial images that a report names."""
 CHANGED_BY = 0.12
 """A relative change of the diameter below this is called stable."""
 
@@ -41,6 +43,7 @@ class Fact:
         index: row in the lesion table of the study.
         diameters_mm: long axial axis, perpendicular, craniocaudal, without the reader's error.
         prior_mm: long axial axis in the earlier study, where there is one.
+        image: number of the axial slice through its middle, counted from the head, where the radiologist names it.
     """
 
     index: int
@@ -51,6 +54,7 @@ class Fact:
     diameters_mm: tuple[float, float, float]
     attenuation: Attenuation
     prior_mm: float | None = None
+    image: int | None = None
 
 
 @dataclass(frozen=True)
@@ -168,6 +172,9 @@ def _alone(fact: Fact, sized: set[int], *, centimetres: bool, rng: np.random.Gen
         text = fill(_pick(book["single_sized"], rng), noun=noun, density=density, place=place, size=size.text)
         if "approximately" in text:
             details["size_qualifier"] = "approx"
+    if fact.image is not None:
+        text = f"{text.removesuffix('.')} (series {SERIES}, image {fact.image})."
+        details["slices"] = (SliceReference(series=SERIES, image=fact.image),)
     return _Statement(text, [_finding(fact, parts, size, density, noun, details)], noun, place, size.text)
 
 

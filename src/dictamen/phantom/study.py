@@ -57,7 +57,8 @@ BODY, LESIONS, PICTURE, REPORT = range(4)
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What makes a study: two studies of one patient share body and lesions."""
+    """What makes a study: two studies of one patient share body and lesions. `image_numbers`: its report names the
+    slice of each lesion that it measures."""
 
     study_id: str
     patient_id: str
@@ -66,6 +67,7 @@ class StudyPlan:
     seed: int
     spacing_mm: float
     tasks: tuple[str, ...]
+    image_numbers: bool = False
 
     def generator(self, stream: int, *, of_study: bool) -> np.random.Generator:
         """Random numbers of one stream, of the study or of the patient."""
@@ -157,7 +159,7 @@ def make_study(plan: StudyPlan) -> Study:
     picture = scan(clean, body, found, plan.generator(PICTURE, of_study=True))
     hu = np.clip(np.rint(picture), -1024, 3071).astype(np.int16)
     facts = tuple(
-        _fact(index, lesion, tissues, factor, plan.timepoint)
+        _fact(index, lesion, tissues, factor, plan.timepoint, slices=grid.shape[2] if plan.image_numbers else None)
         for index, (lesion, factor) in enumerate(zip(found, growth, strict=True))
     )
     report = write_report(plan.study_id, facts, body.habitus, plan.generator(REPORT, of_study=True))
@@ -196,13 +198,19 @@ def _place_all(
     return found, factors
 
 
-def _fact(index: int, lesion: Lesion, tissues: Mapping[str, float], factor: float, timepoint: int) -> Fact:
-    """What the radiologist sees of a lesion."""
+def _fact(
+    index: int, lesion: Lesion, tissues: Mapping[str, float], factor: float, timepoint: int, *, slices: int | None
+) -> Fact:
+    """What the radiologist sees of a lesion; its image of so many axial `slices`."""
     contrast = lesion.plan.contrast_hu
     attenuation: Attenuation = "hyper" if contrast > 0 else "hypo"
     prior = lesion.diameters_mm[0] / factor if timepoint else None
     plan = lesion.plan
-    return Fact(index, plan.structure, lesion.side, lesion.part, plan.kind, lesion.diameters_mm, attenuation, prior)
+    middle = (lesion.box[2].start + lesion.box[2].stop - 1) // 2
+    image = None if slices is None else slices - middle
+    return Fact(
+        index, plan.structure, lesion.side, lesion.part, plan.kind, lesion.diameters_mm, attenuation, prior, image
+    )
 
 
 Split = Literal["train", "val", "test"]

@@ -61,7 +61,17 @@ def _region(facts: OrganFacts, group: Sequence[Evidence]) -> Region:
     place = slots(group)
     side = next(iter(place)) if len(place) == 1 else None
     parts = tuple(dict.fromkeys(part for item in group for part in item.finding.parts))
-    return Region(facts.structure, side, parts if all(item.parts for item in group) else ())
+    return Region(facts.structure, side, parts if all(item.parts for item in group) else (), _images(group))
+
+
+def _images(group: Sequence[Evidence]) -> tuple[int, ...] | None:
+    """See `Region.images`."""
+    references = {reference for item in group for reference in item.finding.slices}
+    if not references:
+        return None
+    each = all(item.finding.slices and not item.is_group for item in group)
+    one_series = len({reference.series for reference in references}) == 1
+    return tuple(sorted({reference.image for reference in references})) if each and one_series else ()
 
 
 def _count(definite: Sequence[Evidence], known: int) -> float:

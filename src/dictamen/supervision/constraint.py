@@ -15,11 +15,14 @@ class Region:
     """A place named in words: an organ, optionally one side, parts of it, a slab of image numbers.
 
     `side` None or "bilateral" means both; `parts` are alternatives joined ("upper pole", "mid" = their union).
+    `images` are the numbers of the slices that show the lesions: None where the report names none, empty where it does
+    not name one of each lesion, or of several series.
     """
 
     structure: str
     side: Literal["left", "right", "bilateral"] | None = None
     parts: tuple[str, ...] = ()
+    images: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,8 @@ def picture(regions: StudyRegions, target: int, label: str) -> tuple[npt.NDArray
 def _place(region: Region) -> str:
     side = f"{region.side} " if region.side in ("left", "right") else ""
     parts = ", " + " or ".join(region.parts) if region.parts else ""
-    return f"{side}{region.structure.replace('_', ' ')}{parts}"
+    images = f", image {' or '.join(map(str, region.images))}" if region.images else ""
+    return f"{side}{region.structure.replace('_', ' ')}{parts}{images}"
 
 
 def _count(count: Interval) -> str:

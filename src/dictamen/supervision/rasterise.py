@@ -13,6 +13,7 @@ from dictamen.anatomy import lesion_labels
 from dictamen.anatomy.lesion_labels import LesionLabel
 from dictamen.errors import UsageError
 from dictamen.supervision.constraint import Constraint, Deferred, LesionSize
+from dictamen.supervision.image_planes import ImagePlanes
 from dictamen.supervision.ledger import Ledger
 from dictamen.supervision.mask_states import NEGATIVE, UNKNOWN, StateTable, lesion_states, organ_states
 from dictamen.supervision.patch import NOT_SAID
@@ -78,6 +79,7 @@ class StudySupervisor:
         deferred: Sequence[Deferred] = (),
         *,
         annotated_organs: Collection[str] | None = None,
+        images: ImagePlanes | None = None,
         study_id: str = "",
     ) -> StudyRegions:
         """Geometry of a study's constraints, for `patch_from_regions`.
@@ -87,9 +89,10 @@ class StudySupervisor:
             affine: 4x4 of that grid.
             deferred: what the report said that became no constraint; counted with the rest.
             annotated_organs: names of the map whose absence means absence; None for all of them.
+            images: where the numbered slices lie; None where that is not known.
         """
         labels = tuple(self.organ_names.values()) if annotated_organs is None else annotated_organs
-        organ_map = OrganMap(organs, self.organ_names, affine)
+        organ_map = OrganMap(organs, self.organ_names, affine, images)
         placed: list[StudyRegion] = []
         outside: list[bool] = []
         missed = list(deferred)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from dictamen.anatomy.regions import RegionMask, dilate, region_mask
 from dictamen.supervision.constraint import Constraint
+from dictamen.supervision.image_planes import TOLERANCE_MM, ImagePlanes
 from dictamen.supervision.study_regions import BoolArray, kind_of
 
 LARGEST_REACH_MM = 40.0
@@ -46,11 +47,13 @@ class LabelRegions:
 
 @dataclass(frozen=True)
 class OrganMap:
-    """A canonical label map [X, Y, Z] of a whole study, with its names, affine and spacing."""
+    """A canonical label map [X, Y, Z] of a whole study, with its names and affine, and where its numbered slices lie,
+    where that is known."""
 
     labels: npt.NDArray[np.integer]
     names: Mapping[int, str]
     affine: npt.NDArray[np.float64]
+    images: ImagePlanes | None = None
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
@@ -93,7 +96,7 @@ def label_regions(organs: OrganMap, constraints: Sequence[Constraint], dilation:
             if kind != "unknown":
                 reasons.append("no mask of the organ")
         else:
-            mask = _dilated(organs, constraint, place, dilation)
+            mask = _in_slab(organs, constraint, _dilated(organs, constraint, place, dilation), reasons)
             found["unknown" if kind == "unknown" else "positive"].append((constraint, mask))
     placed = _disjoint(found, reasons)
     return LabelRegions(placed, reasons, negative_outside)
@@ -119,6 +122,26 @@ def _dilated(organs: OrganMap, constraint: Constraint, place: RegionMask, dilati
         if other is not None and other.precision == "side":
             mask &= ~other.mask | place.mask
     return mask
+
+
+def _in_slab(organs: OrganMap, constraint: Constraint, mask: BoolArray, reasons: list[str]) -> BoolArray:
+    """The part of a region within a lesion's diameter of the images that the report names; the whole region, with the
+    reason, where they can't be used. What lies outside the slab is as negative as what lies outside a part."""
+    images = constraint.region.images
+    if images is None:
+        return mask
+    diameters = [size.diameters_mm[0] for size in constraint.lesions if size.diameters_mm is not None]
+    if not images or constraint.rest != "negative" or len(diameters) < len(constraint.lesions):
+        reasons.append("an image number beside lesions that have none, or no size")
+        return mask
+    if organs.images is None:
+        reasons.append("an image number, but the order of the slices is not known")
+        return mask
+    slab = organs.images.slab(images, max(diameters, default=0.0) + TOLERANCE_MM, mask.shape[2])
+    if slab is None or not (mask & slab).any():
+        reasons.append("an image number that the scan does not have, or far from the organ")
+        return mask
+    return mask & slab
 
 
 def _disjoint(
@@ -157,7 +180,7 @@ def join(one: Constraint, other: Constraint) -> Constraint:
     lesions = sorted(one.lesions + other.lesions, key=lambda size: size.diameters_mm or (0.0,), reverse=True)
     return replace(
         one,
-        region=replace(one.region, side=side, parts=()),
+        region=replace(one.region, side=side, parts=(), images=None),
         count=one.count + other.count,
         volume_mm3=one.volume_mm3 + other.volume_mm3,
         lesions=tuple(lesions),

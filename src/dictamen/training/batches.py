@@ -17,12 +17,14 @@ from dictamen.cohort.sampling import Box, StratifiedSampler, patch_start, start_
 from dictamen.cohort.store import Cohort, Kind
 from dictamen.losses.ball_plan import BallPlan, plan_of
 from dictamen.supervision.from_findings import constraints
+from dictamen.supervision.image_planes import ImageOrder
 from dictamen.supervision.ledger import Ledger
 from dictamen.supervision.patch import PatchSupervision
 from dictamen.supervision.rasterise import StudyPatch, StudyRegions, StudySupervisor, collate
 from dictamen.supervision.study_patch import block_means, coarser
 from dictamen.training.augmentation import Augmenter
 from dictamen.training.config import TrainConfig
+from dictamen.training.image_order import image_planes
 from dictamen.training.plan import Plan
 
 REGIONS_KEPT = 4096
@@ -63,6 +65,7 @@ class BatchMaker:
     others, give or take one: the patches of a step are those of one process with the larger batch.
 
     Args:
+        image_order: from which end the slices are numbered that reports name; None: not known.
         rank, processes: which of how many.
     """
 
@@ -73,9 +76,11 @@ class BatchMaker:
         supervisor: StudySupervisor,
         config: TrainConfig,
         *,
+        image_order: ImageOrder | None = None,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
+        self.image_order = image_order
         self.rank, self.processes = rank, processes
         self.cohort = cohort
         self.plan = plan
@@ -173,6 +178,7 @@ class BatchMaker:
             known,
             deferred,
             annotated_organs=study.organ_names_annotated,
+            images=image_planes(study, self.image_order),
             study_id=study_id,
         )
 

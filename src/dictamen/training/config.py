@@ -81,6 +81,9 @@ class TrainConfig(_Section):
     # masks, 10 where there are too few
     organ_dilation_mm: float | None = Field(default=None, ge=0)
     part_dilation_mm: float = Field(default=15.0, ge=0)  # borders of parts are conventions; as published
+    # from which end the slices are numbered that reports name ("series 3, image 45"); "measured" on the studies that
+    # have both a mask and such a report, "unknown" leaves the numbers aside
+    image_order: Literal["measured", "from_head", "from_feet", "unknown"] = "measured"
     # studies with a lesion are drawn so often, however rare they are
     positive_share: float = Field(default=0.67, ge=0, le=1)
     # share of patches centred on a lesion, or on a region that has one

@@ -29,6 +29,7 @@ from dictamen.training.batches import Batch, BatchMaker, stream
 from dictamen.training.checkpoint import TrainingState
 from dictamen.training.config import TrainConfig
 from dictamen.training.dilation import choose_dilation
+from dictamen.training.image_order import choose_order
 from dictamen.training.operating_point import OperatingPoint
 from dictamen.training.plan import Plan, output_labels
 from dictamen.training.record import MetricsLog
@@ -63,6 +64,7 @@ class Trainer:
         self.network, self.optimizer = fabric.setup(network, optimizer)
         self.state = TrainingState(network, self.ema, optimizer)
         self.dilation = choose_dilation(cohort, plan, config)
+        self.image_order = choose_order(cohort, plan, config)
         self.supervisor = StudySupervisor(
             plan.targets,
             plan.organs,
@@ -106,6 +108,7 @@ class Trainer:
             self.plan,
             self.supervisor,
             config,
+            image_order=self.image_order,
             rank=self.fabric.global_rank,
             processes=self.fabric.world_size,
         )

@@ -103,6 +103,7 @@ def train(
             validation_score=score,
             supervision=list(config.supervision),
             region_dilation=asdict(trainer.dilation),
+            image_order=trainer.image_order,
             processes=fabric.world_size,
         )
     return TrainResult(
