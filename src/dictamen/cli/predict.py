@@ -26,6 +26,17 @@ def predict(
         Path, typer.Argument(metavar="INPUT", help="NIfTI or DICOM: file, folder or zip; studies.csv; cohort.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option("--prompt", help='What to look for, in words: "left kidney"; repeat it for several.'),
+    ] = None,
+    prompts: Annotated[Path | None, typer.Option(help="A file of prompts, one a line.")] = None,
+    overlap: Annotated[
+        str,
+        typer.Option(
+            help="Where prompts overlap: hierarchy (the finer one), argmax, independent (a mask for each beside)."
+        ),
+    ] = "hierarchy",
     split: Annotated[str | None, typer.Option(help="Only this split of a cohort or table: train, val, test.")] = None,
     series: Annotated[
         str,
@@ -69,12 +80,17 @@ def predict(
     """Write OUT/<study_id>.nii.gz on each input's own grid, labels.json, lesions.csv, studies.jsonl."""
     from dictamen.cli.progress import bar
     from dictamen.errors import InputError, UsageError
+    from dictamen.inference.asked import POLICIES, read_prompts
     from dictamen.inference.predict import Products
     from dictamen.inference.predict import predict as run_prediction
     from dictamen.inference.study import Settings
 
     if (labelmap or deidentify) and not dicom:
         raise UsageError("--labelmap and --deidentify are about DICOM out.", next_step="add --dicom")
+    policy = next((one for one in POLICIES if one == overlap), None)
+    if policy is None:
+        raise UsageError("The policy is unknown.", got=f"--overlap {overlap}", expected=f"one of {', '.join(POLICIES)}")
+    asked = [*(prompt or ()), *(read_prompts(prompts) if prompts else ())]
     with bar("predicting") as progress:
         result = run_prediction(
             run,
@@ -97,11 +113,15 @@ def predict(
             jobs=jobs,
             settings=Settings(mirror=mirror),
             trust_code=trust_code,
+            prompts=asked,
+            policy=policy,
             progress=lambda done, total: progress(done, total, ""),
         )
     if as_json:
         typer.echo(json.dumps(_facts(result)))
     else:
+        for remark in result.remarks:
+            typer.echo(f"Note: {remark}.", err=True)
         _tell(result)
     if not result.predicted and not result.skipped:
         first = result.failed[0]
@@ -121,6 +141,7 @@ def _facts(result: PredictResult) -> dict[str, object]:
         "failed": [failure.to_json() for failure in result.failed],
         "lesions": result.lesions,
         "seconds": round(result.seconds, 2),
+        "remarks": list(result.remarks),
     }
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dictamen.errors import UsageError
+
 if TYPE_CHECKING:
     from dictamen.cohort.store import Cohort
 
@@ -18,10 +20,24 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    cohort: Annotated[Path, typer.Argument(help="Cohort folder, made by `dictamen cohort build`.")],
+    cohorts: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="COHORT...",
+            help="Cohort folder, made by `dictamen cohort build`; several with --supervision prompts.",
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Run folder to write.")],
-    preset: Annotated[str | None, typer.Option(help="Network: unet, dynunet, segresnet, swinunetr ...")] = None,
-    supervision: Annotated[str | None, typer.Option(help="Comma-separated: masks, reports.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="Network: unet, dynunet, segresnet, swinunetr ...; with prompts also test, tiny, small, nano."
+        ),
+    ] = None,
+    supervision: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated: masks, reports; with prompts, a network that is asked in words."),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Configuration file (toml); RUN/config.toml is one.")] = None,
     settings: Annotated[
         list[str] | None,
@@ -42,22 +58,48 @@ def train(
     """Train on COHORT and write RUN: config.toml, metrics.jsonl, run.json, checkpoints/, model/."""
     from dictamen.cli.progress import bar
     from dictamen.cohort.store import Cohort
-    from dictamen.training.config import resolve
+    from dictamen.training.config import merged, validated
     from dictamen.training.train import train as run_training
 
     if resume and config is None and (output / "config.toml").is_file():
         config = output / "config.toml"
-    resolved = resolve(
-        config,
-        settings or (),
-        preset=preset,
-        seed=seed,
-        pretrained=str(pretrained) if pretrained else None,
-        supervision=supervision.replace(" ", "").split(",") if supervision else None,
-    )
-    opened = _with_verdicts(Cohort.open(cohort), feedback)
+    values: dict[str, object] = {
+        "preset": preset,
+        "seed": seed,
+        "pretrained": str(pretrained) if pretrained else None,
+        "supervision": _parts(supervision),
+    }
+    wanted = merged(config, settings or (), values)
+    prompts = "prompts" in wanted.get("supervision", ())
+    if len(cohorts) > 1 and not prompts:
+        raise UsageError(
+            "Several cohorts need a network that is asked in words.",
+            got=f"{len(cohorts)} cohorts",
+            next_step="add --supervision prompts, or give one cohort",
+        )
+    opened = [_with_verdicts(Cohort.open(cohort), feedback) for cohort in cohorts]
     with bar("training") as progress:
-        result = run_training(opened, output, resolved, resume=resume, overwrite=overwrite, progress=progress)
+        if prompts:
+            from dictamen.prompting import config as prompt_config
+            from dictamen.prompting.train import train_prompts
+
+            result = train_prompts(
+                opened,
+                output,
+                prompt_config.validated(wanted, where=config),
+                resume=resume,
+                overwrite=overwrite,
+                progress=progress,
+            )
+        else:
+            result = run_training(
+                opened[0],
+                output,
+                validated(wanted, where=config),
+                resume=resume,
+                overwrite=overwrite,
+                progress=progress,
+            )
     if not result.first:
         return
     if as_json:
@@ -68,6 +110,14 @@ def train(
         typer.echo(f"Warning: {warning}", err=True)
     score = "no validation" if result.score is None else f"validation score {result.score:.3f}"
     typer.echo(f"{result.steps} steps in {result.seconds:.0f} s, {score}. Model: {result.run / 'model'}")
+
+
+def _parts(supervision: str | None) -> list[str] | None:
+    """The sources that are named; `prompts` alone means prompts from all that the cohorts have."""
+    if supervision is None:
+        return None
+    parts = supervision.replace(" ", "").split(",")
+    return ["prompts", "masks", "reports"] if parts == ["prompts"] else parts
 
 
 def _with_verdicts(cohort: Cohort, feedback: str | None) -> Cohort:

@@ -59,12 +59,21 @@ def label_map_path(folder: Path, study_id: str) -> Path:
 class OutputFolder:
     """Writes the tables of one prediction."""
 
-    def __init__(self, path: Path, labels: Mapping[int, str], model: Path, *, settings: Settings) -> None:
+    def __init__(
+        self,
+        path: Path,
+        labels: Mapping[int, str],
+        model: Path,
+        *,
+        settings: Settings,
+        prompts: Mapping[str, Any] | None = None,
+    ) -> None:
         self.path = path
         self.labels = labels
         self.record = {
             "model": {"weights_sha256": file_sha256(model / WEIGHTS), "card_sha256": file_sha256(model / CARD)},
-            "settings": {name: value for name, value in vars(settings).items() if name not in NOT_THE_RESULT},
+            "settings": {name: value for name, value in vars(settings).items() if name not in NOT_THE_RESULT}
+            | ({"prompts": dict(prompts)} if prompts else {}),
             "versions": {"dictamen": version("dictamen")},
             "intended_use": RESEARCH_USE,
         }

@@ -10,29 +10,33 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from dictamen.cohort.store import Cohort
 from dictamen.errors import InputError, UsageError
-from dictamen.files import output_folder
+from dictamen.files import output_folder, write_json
 from dictamen.imaging.dicom.segmentation import Form
 from dictamen.imaging.dicom.series import ONLY
 from dictamen.imaging.nifti import write_volume
 from dictamen.imaging.read import read_image
 from dictamen.imaging.volume import Volume
+from dictamen.inference.asked import Policy, Prompts
 from dictamen.inference.dicom_out import DICOM, check_source, write_dicom
 from dictamen.inference.inputs import InputStudy, find_inputs
 from dictamen.inference.near_organs import OrganMasks, organs_of_labels, read_organs
 from dictamen.inference.outputs import Failure, OutputFolder, file_sha256, label_map_path
 from dictamen.inference.preview import write_preview
+from dictamen.inference.prompt_study import PromptedStudy, Sink, segment_prompts
 from dictamen.inference.sliding import choose_device
 from dictamen.inference.statistics import measure_labels
 from dictamen.inference.study import Settings, StudyPrediction, label_values, segment
 from dictamen.models.card import ModelCard
 from dictamen.models.package import WEIGHTS, load_model, model_folder
+from dictamen.models.prompted import PromptedNetwork
 from dictamen.parallel import Progress, map_stages, map_studies
 
-PREVIEWS, PROBABILITIES = "previews", "probabilities"
+PREVIEWS, PROBABILITIES, MASKS, PROMPTS = "previews", "probabilities", "masks", "prompts.json"
 SCORE_DECIMALS = 4
 """Probabilities come from 16-bit numbers: further digits mean nothing."""
 HASH_SHOWN = 12
@@ -51,6 +55,7 @@ class PredictResult:
         failed: the others, with the reason.
         lesions: lesions in all studies of the folder.
         seconds: wall time of this call.
+        remarks: what a user should know of prompts that are no label of the model.
     """
 
     output: Path
@@ -60,6 +65,7 @@ class PredictResult:
     failed: tuple[Failure, ...]
     lesions: int
     seconds: float
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,7 @@ class _Found:
     opened: _Opened
     prediction: StudyPrediction
     seconds: float
+    asked: PromptedStudy | None = None
 
 
 @dataclass(frozen=True)
@@ -113,10 +120,15 @@ class _Job:
     trust_code: bool
     model_hash: str
     organs: Path | None = None
+    prompts: Prompts | None = None
+    policy: Policy = "hierarchy"
 
     def load(self) -> tuple[nn.Module, ModelCard]:
-        """The model, from memory where this process has it."""
-        return _loaded(self.model, self.settings.device, self.trust_code, (self.model / WEIGHTS).stat().st_mtime_ns)
+        """The model, from memory where this process has it; the card's labels are the prompts, where there are any."""
+        model, card = _loaded(
+            self.model, self.settings.device, self.trust_code, (self.model / WEIGHTS).stat().st_mtime_ns
+        )
+        return model, card if self.prompts is None else self.prompts.card(card)
 
 
 def predict(
@@ -134,6 +146,8 @@ def predict(
     jobs: int = 1,
     settings: Settings | None = None,
     trust_code: bool = False,
+    prompts: Sequence[str] = (),
+    policy: Policy = "hierarchy",
     progress: Progress | None = None,
 ) -> PredictResult:
     """Predict all studies of an input and write label maps, a lesion table and scores.
@@ -157,6 +171,10 @@ def predict(
             next study and writes the last one meanwhile.
         settings: finer settings; their `device` is replaced by `device`.
         trust_code: see `models.package.load_model`.
+        prompts: of a model that is asked in words: what to look for; all that it was trained on where there is none.
+            OUT/prompts.json says how each one was understood.
+        policy: which of overlapping prompts the label map shows, see `asked.Policy`; "independent" also writes
+            OUT/masks/<study_id>/<name>.nii.gz.
         progress: called with (studies done, studies in all).
 
     Raises:
@@ -175,21 +193,39 @@ def predict(
     weights = file_sha256(model / WEIGHTS)[:HASH_SHOWN]
     job = _Job(model, Path(output), settings, products, trust_code, weights, organs)
     _, card = job.load()
+    if prompts or card.architecture.prompts is not None:
+        if organs is not None:
+            raise UsageError("Prompts look at the whole image.", got="--near-organs", next_step="leave it out")
+        job = replace(job, prompts=Prompts.of(prompts, card), policy=policy)
+        _, card = job.load()
     if organs is not None:
         organs_of_labels(card)
     studies = find_inputs(Path(input), split=split, leave_out=job.output, series=series, modality=card.modality)
     _check_apart(studies, job.output)
     folder = OutputFolder(
-        output_folder(job.output, resume=resume, overwrite=overwrite), label_values(card), job.model, settings=settings
+        output_folder(job.output, resume=resume, overwrite=overwrite),
+        label_values(card),
+        job.model,
+        settings=settings,
+        prompts={"texts": job.prompts.texts, "policy": policy} if job.prompts else {},
     )
     folder.begin(resume=resume)
+    if job.prompts is not None:
+        write_json(job.output / PROMPTS, job.prompts.to_json())
     done = folder.done() if resume else frozenset()
     waiting = [study for study in studies if study.study_id not in done]
     skipped = tuple(study.study_id for study in studies if study.study_id in done)
     predicted, failed = _run(waiting, job, folder, jobs=jobs, progress=progress)
     lesions = folder.finish([study.study_id for study in studies], failed)
     return PredictResult(
-        job.output, label_values(card), tuple(predicted), skipped, tuple(failed), lesions, monotonic() - started
+        job.output,
+        label_values(card),
+        tuple(predicted),
+        skipped,
+        tuple(failed),
+        lesions,
+        monotonic() - started,
+        tuple(job.prompts.remarks()) if job.prompts else (),
     )
 
 
@@ -243,6 +279,8 @@ def _read(study: InputStudy, *, job: _Job) -> _Opened:
 def _segment(opened: _Opened, *, job: _Job) -> _Found:
     started = monotonic()
     model, card = job.load()
+    if job.prompts is not None and isinstance(model, PromptedNetwork):
+        return _asked(opened, model, card, job.prompts, job=job)
     prediction = segment(
         model,
         card,
@@ -253,6 +291,25 @@ def _segment(opened: _Opened, *, job: _Job) -> _Found:
         keep_instances=job.products.dicom,
     )
     return _Found(opened, prediction, monotonic() - started)
+
+
+def _asked(opened: _Opened, model: PromptedNetwork, card: ModelCard, prompts: Prompts, *, job: _Job) -> _Found:
+    """The study asked in words; masks and probabilities of the prompts are written as they come."""
+    started, products = monotonic(), job.products
+    each = products.probabilities or job.policy == "independent"
+    found = segment_prompts(
+        model,
+        card,
+        prompts,
+        _embedded(model, prompts.texts),
+        opened.volume,
+        job.settings,
+        policy=job.policy,
+        keep_instances=products.dicom,
+        keep_probabilities=products.probabilities,
+        sink=_sink(job, opened.study.study_id, card) if each else None,
+    )
+    return _Found(opened, found.prediction, monotonic() - started, found)
 
 
 def _write(done: _Found, *, job: _Job) -> dict[str, Any]:
@@ -281,6 +338,9 @@ def _write(done: _Found, *, job: _Job) -> dict[str, Any]:
         )
     write_volume(found.labels, label_map_path(job.output, study.study_id), label_names=label_values(card))
     line = _line(done, card)
+    if done.asked is not None:
+        line["presence"] = {name: round(value, SCORE_DECIMALS) for name, value in done.asked.presence.items()}
+        line["volumes_mm3"] = done.asked.volumes_mm3
     if products.statistics:
         lesions = [lesion.label for lesion in found.lesions]
         rows = measure_labels(found.canonical_labels, found.canonical_image, label_values(card), lesions)
@@ -293,6 +353,27 @@ def _write(done: _Found, *, job: _Job) -> dict[str, Any]:
         "writing": round(writing, 2),
     }
     return line
+
+
+def _sink(job: _Job, study_id: str, card: ModelCard) -> Sink:
+    """Writes each prompt's mask and probabilities as they come."""
+
+    def write(index: int, mask: Volume, probabilities: Volume | None) -> None:
+        name = card.names[index]
+        if job.policy == "independent":
+            write_volume(mask, job.output / MASKS / study_id / f"{name}.nii.gz", label_names={1: name})
+        if probabilities is not None:
+            one = card.model_copy(update={"labels": (card.labels[index],)})
+            _write_probabilities(job.output / PROBABILITIES / study_id, probabilities, one)
+
+    return write
+
+
+@lru_cache(maxsize=4)
+def _embedded(model: PromptedNetwork, texts: tuple[str, ...]) -> torch.Tensor:
+    """Embeddings of the prompts, once a process and model."""
+    with torch.inference_mode():
+        return model.embed(texts)
 
 
 def _read_image(study: InputStudy) -> Volume:

@@ -141,7 +141,7 @@ def slide(
         raise InputError("The image must be [X, Y, Z] or [C, X, Y, Z] with at least one voxel.", got=image.shape)
     place = torch.device(device)
     network = _Network(model, place, resolve(precision, place))
-    volume = _Volume(image if image.ndim == 4 else image[None], tuple(patch_size), normalise, region)
+    volume = Volume(image if image.ndim == 4 else image[None], tuple(patch_size), normalise, region)
     was_training = model.training
     model.eval()
     try:
@@ -150,7 +150,7 @@ def slide(
         model.train(was_training)
 
 
-class _Volume:
+class Volume:
     """Normalised windows of an image that stays as it is, padded with air where a window doesn't fit."""
 
     def __init__(
@@ -221,7 +221,7 @@ class _Network:
 @torch.inference_mode()
 def _tiles(
     network: _Network,
-    volume: _Volume,
+    volume: Volume,
     overlap: float,
     groups: Groups,
 ) -> Iterator[Tile]:
@@ -284,7 +284,7 @@ def _channels(network: _Network, window: Tensor, axes: tuple[int, ...]) -> Tenso
 def _complete(
     network: _Network,
     buffers: Sequence[Tensor],
-    volume: _Volume,
+    volume: Volume,
     along: Sequence[Axis],
     span: tuple[int, int],
     groups: Groups,

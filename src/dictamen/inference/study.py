@@ -106,13 +106,7 @@ def segment(
     Raises:
         InputError: the volume has another number of channels than the model, or an organ has no mask.
     """
-    if volume.array.shape[0] != card.architecture.in_channels:
-        raise InputError(
-            "The image has another number of channels than the model.",
-            where=volume.study_id,
-            got=volume.array.shape[0],
-            expected=card.architecture.in_channels,
-        )
+    check_channels(volume, card)
     canonical = to_canonical(volume)
     coarse = resample(canonical, spacing_mm=card.spacing_mm)
     maps = ProbabilityMaps(coarse.shape)
@@ -136,6 +130,21 @@ def segment(
         volume, keep_probabilities=keep_probabilities, keep_instances=keep_instances
     )
     return replace(found, seconds_network=seconds_network)
+
+
+def check_channels(volume: Volume, card: ModelCard) -> None:
+    """Refuse a volume that has another number of channels than the model.
+
+    Raises:
+        InputError: it has.
+    """
+    if volume.array.shape[0] != card.architecture.in_channels:
+        raise InputError(
+            "The image has another number of channels than the model.",
+            where=volume.study_id,
+            got=volume.array.shape[0],
+            expected=card.architecture.in_channels,
+        )
 
 
 class _Reader:

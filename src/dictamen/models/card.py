@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dictamen.models.normalise import IntensityWindow
+from dictamen.models.prompt_presets import PromptArchitecture
 
 FORMAT_VERSION = 1
 RESEARCH_USE = "Research use only; not a medical device."
@@ -30,6 +31,7 @@ class Architecture(_Part):
     Attributes:
         tags: names of the tags (`supervision.tags.Tag.name`); empty: no maps.
         tag_dimension, tag_channels: of the embeddings of the tags, and of the features that the maps are made of.
+        prompts: sizes of a network that is asked in words; its labels are those that it was trained on. None: others.
     """
 
     preset: str
@@ -40,6 +42,7 @@ class Architecture(_Part):
     tags: tuple[str, ...] = ()
     tag_dimension: int = Field(default=0, ge=0)
     tag_channels: int = Field(default=0, ge=0)
+    prompts: PromptArchitecture | None = None
 
 
 class OutputLabel(_Part):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from dictamen.errors import InputError, UsageError, resource_errors
 from dictamen.files import write_json, write_text
-from dictamen.models import presets
+from dictamen.models import presets, prompt_presets
 from dictamen.models.card import FORMAT_VERSION, ModelCard, readme
 from dictamen.models.tag_maps import attach_tag_maps
 
@@ -147,6 +147,8 @@ def _network(card: ModelCard) -> nn.Module:
     """The card's network with weights of no meaning; the caller's random numbers are left as they were."""
     made = card.architecture
     with torch.random.fork_rng(devices=[]):
+        if made.prompts is not None:
+            return prompt_presets.build(made.prompts, in_channels=made.in_channels, labels=made.out_channels)
         network = presets.build(
             made.preset,
             in_channels=made.in_channels,
