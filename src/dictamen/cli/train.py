@@ -77,29 +77,20 @@ def train(
             got=f"{len(cohorts)} cohorts",
             next_step="add --supervision prompts, or give one cohort",
         )
+    if prompts:
+        from dictamen.prompting import config as prompt_config
+        from dictamen.prompting.train import train_prompts
+
+        asked = prompt_config.validated(wanted, where=config)
+    else:
+        fixed = validated(wanted, where=config)
     opened = [_with_verdicts(Cohort.open(cohort), feedback) for cohort in cohorts]
+    again = {"resume": resume, "overwrite": overwrite}
     with bar("training") as progress:
         if prompts:
-            from dictamen.prompting import config as prompt_config
-            from dictamen.prompting.train import train_prompts
-
-            result = train_prompts(
-                opened,
-                output,
-                prompt_config.validated(wanted, where=config),
-                resume=resume,
-                overwrite=overwrite,
-                progress=progress,
-            )
+            result = train_prompts(opened, output, asked, progress=progress, **again)
         else:
-            result = run_training(
-                opened[0],
-                output,
-                validated(wanted, where=config),
-                resume=resume,
-                overwrite=overwrite,
-                progress=progress,
-            )
+            result = run_training(opened[0], output, fixed, progress=progress, **again)
     if not result.first:
         return
     if as_json:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dictamen.models.normalise import IntensityWindow
-from dictamen.models.prompt_presets import PromptArchitecture
+from dictamen.models.prompt_settings import PromptArchitecture
 
 FORMAT_VERSION = 1
 RESEARCH_USE = "Research use only; not a medical device."

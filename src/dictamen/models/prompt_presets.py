@@ -6,33 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from dictamen.errors import UsageError
 from dictamen.models import presets
+from dictamen.models.prompt_settings import PromptArchitecture
 from dictamen.models.prompted import PromptedNetwork
 from dictamen.models.query_decoder import QuerySettings
 from dictamen.models.text_encoder import TextSettings
 
 PatchSize = tuple[int, int, int]
-
-
-class PromptArchitecture(BaseModel):
-    """All sizes of a prompted network; written into the model card.
-
-    Attributes:
-        backbone: a name of `presets.PRESETS`.
-        arguments: overrides of its arguments, as `presets.build_backbone` takes them.
-        dimension: of the text embeddings.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    backbone: str = "unet"
-    arguments: dict[str, Any] = Field(default_factory=dict)
-    query: QuerySettings = QuerySettings()
-    text: TextSettings = TextSettings()
-    dimension: int = Field(default=96, ge=8)
 
 
 @dataclass(frozen=True)

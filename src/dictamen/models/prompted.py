@@ -21,10 +21,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dictamen.models import name_encoder
 from dictamen.models.levels import captured, find_levels
 from dictamen.models.presets import PRIOR, check_patch
 from dictamen.models.query_decoder import Memory, QueryDecoder, QuerySettings
-from dictamen.models.text_encoder import SmallTransformer, TextSettings
+from dictamen.models.text_encoder import TextSettings
 
 
 class PromptedOutput(NamedTuple):
@@ -97,7 +98,7 @@ class PromptedNetwork(nn.Module):
         self.found = find_levels(backbone, in_channels=in_channels, divisor=divisor)
         self.activate = nn.Sequential(nn.InstanceNorm3d(features, affine=True), nn.LeakyReLU(0.01, inplace=True))
         self.memory = Memory([level.channels for level in self.found.encoder], query.width, scales=query.scales)
-        self.text = SmallTransformer(text, dimension=dimension)
+        self.text = name_encoder.build(text, dimension=dimension)
         self.decoder = QueryDecoder(query, dimension=dimension)
         coarse = [level.channels for level in self.found.decoder] + [query.width]
         self.norms = nn.ModuleList(nn.InstanceNorm3d(n, affine=True) for n in coarse[:-1])

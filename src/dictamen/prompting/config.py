@@ -9,7 +9,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dictamen.errors import UsageError
-from dictamen.models.prompt_presets import PROMPT_PRESETS, PromptArchitecture, architecture
+from dictamen.models.prompt_presets import PROMPT_PRESETS, architecture
+from dictamen.models.prompt_settings import PromptArchitecture
 from dictamen.training.config import Augmentation, LossSettings, TrainConfig, merged
 
 PromptSupervision = Literal["prompts", "masks", "reports"]
@@ -48,7 +49,8 @@ class PromptConfig(TrainConfig):
     negatives: float = Field(default=0.5, ge=0)  # labels asked that are absent, for each one that is there; SAT's
     sentences: int = Field(default=4, ge=0)  # sentences of the study's report asked of a patch, at most
     synonyms: float = Field(default=0.5, ge=0, le=1)  # how often a label is asked by another of its names
-    text_encoder: str | None = None  # folder of a text encoder pretrained on anatomy
+    text_encoder: str | None = None  # run folder of `dictamen pretrain --knowledge`; its encoder of names is the start
+    train_text: bool | None = None  # go on training the encoder of names; None: only where it is a fresh one
     learning_rate: float = Field(default=2e-3, gt=0)  # attention diverges at the 1e-2 of the plain U-Net
     masks_only_fraction: float = Field(default=0.0, ge=0, lt=1)  # sentences need their words from the start
     augmentation: Augmentation = Augmentation(flip=(0.0, 0.0, 0.0))  # a flip along x swaps left and right in the texts

@@ -16,7 +16,9 @@ from dictamen.losses.total import LossWeights, report_losses
 from dictamen.models import precision, presets, prompt_presets
 from dictamen.models.card import Architecture, ModelCard, TrainingStudies
 from dictamen.models.ema import ExponentialMovingAverage
+from dictamen.models.name_encoder import load_name_encoder
 from dictamen.models.package import save_model
+from dictamen.models.prompt_settings import PromptArchitecture
 from dictamen.models.prompted import PromptedNetwork, PromptedOutput
 from dictamen.prompting.batches import PromptBatch, PromptBatchMaker
 from dictamen.prompting.config import PromptConfig
@@ -41,7 +43,7 @@ class PromptTrainer:
     def __init__(self, fabric: Fabric, plan: PromptPlan, run: Path, config: PromptConfig) -> None:
         self.fabric, self.plan, self.run, self.config = fabric, plan, run, config
         self.precision = precision.resolve(config.precision, fabric.device)
-        network = prompt_presets.build(config.architecture, in_channels=1, labels=len(plan.labels))
+        self.architecture, network = _network(config, labels=len(plan.labels))
         precision.arrange(network, self.precision)
         presets.check_patch(config.patch_size, network.divisor)
         self.ema = ExponentialMovingAverage(network, decay=config.ema_decay)
@@ -182,7 +184,7 @@ class PromptTrainer:
         plan, config = self.plan, self.config
         reports = sum(s.cohort.findings(i) is not None for s in plan.sources for i in s.studies)
         card = ModelCard(
-            architecture=Architecture(preset=config.preset, out_channels=len(plan.labels), prompts=config.architecture),
+            architecture=Architecture(preset=config.preset, out_channels=len(plan.labels), prompts=self.architecture),
             labels=output_labels(plan, self.thresholds),
             spacing_mm=plan.spacing_mm,
             patch_size=config.patch_size,
@@ -195,6 +197,20 @@ class PromptTrainer:
             validation={"score": self.state.best_score} if self.state.best_score >= 0 else {},
         )
         save_model(self.run / "model", self.ema.model, card)
+
+
+def _network(config: PromptConfig, *, labels: int) -> tuple[PromptArchitecture, PromptedNetwork]:
+    """The network, with the encoder of names of `text_encoder` where one is given; that one stays as it is, so that
+    names which no cohort has keep their place among the others."""
+    made = config.architecture
+    if config.text_encoder is None:
+        return made, prompt_presets.build(made, in_channels=1, labels=labels)
+    names = load_name_encoder(config.text_encoder)
+    made = made.model_copy(update={"text": names.card.text, "dimension": names.dimension})
+    network = prompt_presets.build(made, in_channels=1, labels=labels)
+    network.text.load_state_dict(names.network.state_dict())
+    network.text.requires_grad_(bool(config.train_text))
+    return made, network
 
 
 def deep_supervision(levels: tuple[Tensor, ...], state: Tensor) -> Tensor:
