@@ -11,6 +11,7 @@ import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,9 @@ class EncodedVolume:
         patch_size: the window, voxels.
         precision, overlap, normalise: as of `sliding.slide`.
 
+    Attributes:
+        seconds: spent on features and answers so far.
+
     Raises:
         InputError: `image` has another number of axes, or an empty one.
     """
@@ -74,7 +78,8 @@ class EncodedVolume:
             raise InputError("The image must be [X, Y, Z] or [C, X, Y, Z] with at least one voxel.", got=image.shape)
         self.network, self.device = network, network.table.device
         self.precision = resolve(precision, self.device)
-        volume = PaddedVolume(image if image.ndim == 4 else image[None], tuple(patch_size), normalise)
+        volume = PaddedVolume(image if image.ndim == 4 else image[None], tuple(patch_size), normalise, None)
+        started = monotonic()
         self.padding, self.shape = volume.padding, volume.shape
         self.along = [Axis.of(size, side, overlap) for size, side in zip(volume.shape, volume.window, strict=True)]
         self.store = _Store()
@@ -94,6 +99,7 @@ class EncodedVolume:
                 self.windows.append(((x, y, z), place))
         finally:
             network.train(was_training)
+        self.seconds = monotonic() - started
 
     def ask(self, embeddings: Tensor) -> Iterator[Answer]:
         """Answers to N prompts [N, E], one after the other."""
@@ -101,7 +107,9 @@ class EncodedVolume:
         chunk = max(1, CHUNK_BYTES // (4 * voxels))
         for first in range(0, len(embeddings), chunk):
             part = embeddings[first : first + chunk]
+            started = monotonic()
             logits, presence = self._chunk(part.to(self.device))
+            self.seconds += monotonic() - started
             for place in range(len(part)):
                 yield Answer(first + place, logits[place], float(presence[place].sigmoid()))
 

@@ -88,7 +88,7 @@ def segment_prompts(
     reader = _Reader(card, prompts, settings, policy, canonical, coarse, volume)
     for answer in encoded.ask(embeddings):
         reader.take(answer, sink, keep_probabilities=keep_probabilities)
-    return reader.result(keep_instances=keep_instances)
+    return reader.result(keep_instances=keep_instances, seconds_network=encoded.seconds)
 
 
 class _Reader:
@@ -192,7 +192,7 @@ class _Reader:
         canonical = Volume(whole[None], self.canonical.affine, self.volume.study_id)
         return back_to(canonical, self.volume, labels=False, outside=0.0)
 
-    def result(self, *, keep_instances: bool) -> PromptedStudy:
+    def result(self, *, keep_instances: bool, seconds_network: float) -> PromptedStudy:
         """All that was found."""
         small = self.labels.astype(np.uint8) if len(self.card.labels) <= np.iinfo(np.uint8).max else self.labels
         lesion_values = [v for v, label in enumerate(self.card.labels, start=1) if label.kind == "lesion"]
@@ -207,5 +207,6 @@ class _Reader:
             lesions=tuple(self.lesions),
             scores=self.scores,
             instances=instances,
+            seconds_network=seconds_network,
         )
         return PromptedStudy(prediction, self.presence, self.volumes)
