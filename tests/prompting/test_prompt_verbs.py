@@ -14,8 +14,8 @@ from dictamen.cli.main import main
 FAST = [
     "--supervision", "prompts,masks", "--preset", "unet_tiny", "--set", "steps=4", "--set", "patch_size=[16,16,16]",
     "--set", "validate_every=4", "--set", "checkpoint_every=2", "--set", "log_every=2", "--set", "accelerator=cpu",
-    "--set", 'network.query={"width": 16, "heads": 2, "feedforward": 16}',
-    "--set", 'network.text={"width": 16, "heads": 2}', "--set", "network.dimension=16",
+    "--set", 'query={"width": 16, "heads": 2, "feedforward": 16}',
+    "--set", 'text={"width": 16, "heads": 2}', "--set", "dimension=16",
 ]  # fmt: skip
 
 

@@ -111,7 +111,7 @@ def architecture(preset: str, **overrides: Any) -> PromptArchitecture:
     try:
         return PromptArchitecture.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(f"`network.{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in error.errors())
+        problems = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in error.errors())
         raise UsageError(f"The network can't be built: {problems}.") from error
 
 

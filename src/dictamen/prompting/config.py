@@ -36,11 +36,14 @@ class PromptLosses(BaseModel):
 class PromptConfig(TrainConfig):
     """One training run. Written resolved to RUN/config.toml; unknown keys are errors.
 
-    Settings that are not here are those of `TrainConfig`; `patch_size` is the preset's where it is not given, and
-    `network` overrides the preset's architecture: `backbone`, `arguments`, `query`, `text`, `dimension`.
+    Settings that are not here are those of `TrainConfig`; `network` overrides arguments of the backbone, as there, and
+    `patch_size` is the preset's where it is not given.
     """
 
     preset: str = "tiny"
+    query: dict[str, Any] = Field(default_factory=dict)  # overrides of the preset's query decoder, see QuerySettings
+    text: dict[str, Any] = Field(default_factory=dict)  # of its encoder of texts, see TextSettings
+    dimension: int | None = Field(default=None, ge=8)  # of the embeddings of texts; None: the preset's
     # masks: of organs and lesions; reports: their sentences as prompts, and their constraints where there is no mask
     supervision: tuple[PromptSupervision, ...] = ("prompts", "masks", "reports")  # type: ignore[assignment]
     labels: tuple[str, ...] | None = None  # None: all that the cohorts' masks can teach
@@ -84,7 +87,8 @@ class PromptConfig(TrainConfig):
         Raises:
             UsageError: unknown preset, or sizes that are not possible.
         """
-        return architecture(self.preset, **self.network)
+        size = {} if self.dimension is None else {"dimension": self.dimension}
+        return architecture(self.preset, arguments=self.network, query=self.query, text=self.text, **size)
 
 
 def resolve(file: Path | None = None, assignments: Iterable[str] = (), **values: object) -> PromptConfig:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from pathlib import Path
 
 import torch
@@ -9,7 +11,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from dictamen.anatomy import asking
-from dictamen.errors import UsageError
+from dictamen.errors import InputError, UsageError
 from dictamen.losses.overlap import masked_dice_bce
 from dictamen.losses.prompts import exclusion_loss, hierarchy_loss, presence_bce, sentence_contrast
 from dictamen.losses.total import LossWeights, report_losses
@@ -28,7 +30,7 @@ from dictamen.supervision.ledger import Ledger
 from dictamen.training import checkpoint
 from dictamen.training.batches import stream
 from dictamen.training.checkpoint import TrainingState
-from dictamen.training.loop import Progress, Window, check_finite
+from dictamen.training.loop import Progress
 from dictamen.training.operating_point import OperatingPoint
 from dictamen.training.record import MetricsLog
 from dictamen.training.schedule import learning_rate
@@ -79,18 +81,15 @@ class PromptTrainer:
         config, folder = self.config, self.run / "checkpoints"
         log = MetricsLog(self.run / "metrics.jsonl", from_step=self.state.step)
         maker = PromptBatchMaker(self.plan, config)
-        ledger, window = Ledger(), Window()
+        ledger, since = Ledger(), _Means()
         for batch in stream(maker, start=self.state.step, stop=config.steps, threads=config.loader_threads):
-            waited = window.mark_waited()
-            terms = self.step(batch)
+            since.add(self.step(batch))
             self.state.step += 1
             ledger = ledger + batch.ledger
-            window.add(terms, waited=waited)
             step = self.state.step
             if step % config.log_every == 0 or step == config.steps:
-                values = window.flush()
-                check_finite(values, step)
-                log.write(step=step, event="train", learning_rate=learning_rate(step - 1, config), **values)
+                rate = learning_rate(step - 1, config)
+                log.write(step=step, event="train", learning_rate=rate, **since.flush(step))
             if step % config.validate_every == 0 or step == config.steps:
                 self._validate(log)
                 log.write(step=step, event="supervision", **ledger.to_json())
@@ -197,6 +196,36 @@ class PromptTrainer:
             validation={"score": self.state.best_score} if self.state.best_score >= 0 else {},
         )
         save_model(self.run / "model", self.ema.model, card)
+
+
+class _Means:
+    """Means of the loss terms since the last line of the log; tensors are read once a line, not a step."""
+
+    def __init__(self) -> None:
+        self.terms: list[dict[str, Tensor]] = []
+        self.begun = time.monotonic()
+
+    def add(self, terms: dict[str, Tensor]) -> None:
+        """Those of one step."""
+        self.terms.append(terms)
+
+    def flush(self, step: int) -> dict[str, float]:
+        """The means, which are then forgotten.
+
+        Raises:
+            InputError: one of them is no number.
+        """
+        means = {name: float(torch.stack([one[name] for one in self.terms]).mean()) for name in self.terms[0]}
+        if wrong := [name for name, value in means.items() if not math.isfinite(value)]:
+            raise InputError(
+                "The loss is no longer finite.",
+                where=f"step {step}",
+                got=", ".join(wrong),
+                next_step="resume from the last checkpoint with a lower learning_rate, or with precision=32-true",
+            )
+        seconds = (time.monotonic() - self.begun) / len(self.terms)
+        self.terms, self.begun = [], time.monotonic()
+        return {**means, "seconds_per_step": seconds}
 
 
 def _network(config: PromptConfig, *, labels: int) -> tuple[PromptArchitecture, PromptedNetwork]:

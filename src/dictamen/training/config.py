@@ -203,17 +203,10 @@ def to_toml(config: BaseModel) -> str:
     scalars, tables = [], []
     for key, value in config.model_dump(mode="json", exclude_none=True).items():
         if isinstance(value, dict):
-            tables.append(f"\n[{key}]\n" + "".join(f"{name} = {_toml(item)}\n" for name, item in value.items()))
+            tables.append(f"\n[{key}]\n" + "".join(f"{name} = {json.dumps(item)}\n" for name, item in value.items()))
         else:
             scalars.append(f"{key} = {json.dumps(value)}\n")
     return "".join(scalars + tables)
-
-
-def _toml(value: object) -> str:
-    """A value on one line: tables as inline tables; all others are written as in JSON."""
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json.dumps(name)} = {_toml(item)}" for name, item in value.items()) + "}"
-    return json.dumps(value)
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class Trainer:
             rank=self.fabric.global_rank,
             processes=self.fabric.world_size,
         )
-        ledger, window = Ledger(), Window()
+        ledger, window = Ledger(), _Window()
         for batch in stream(maker, start=self.state.step, stop=config.steps, threads=config.loader_threads):
             waited = window.mark_waited()
             terms = self.step(batch)
@@ -122,7 +122,7 @@ class Trainer:
             step = self.state.step
             if step % config.log_every == 0 or step == config.steps:
                 values = window.flush()
-                check_finite(values, step)
+                _check_finite(values, step)
                 if log:
                     log.write(step=step, event="train", learning_rate=learning_rate(step - 1, config), **values)
             if step % config.validate_every == 0 or step == config.steps:
@@ -235,7 +235,7 @@ class Trainer:
         save_model(self.run / "model", self.ema.model, card)
 
 
-class Window:
+class _Window:
     """Means of the loss terms and times since the last line of the log; tensors are read once a line, not a step."""
 
     def __init__(self) -> None:
@@ -266,8 +266,7 @@ class Window:
         return values
 
 
-def check_finite(values: dict[str, float], step: int) -> None:
-    """Raise where a term of the loss is not a number."""
+def _check_finite(values: dict[str, float], step: int) -> None:
     wrong = [name for name, value in values.items() if not math.isfinite(value)]
     if wrong:
         raise InputError(
