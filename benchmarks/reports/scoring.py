@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment
 from dictamen.reports.schema import Finding, ReportFindings
 
 LABELLED = Path(__file__).parent / "labelled"
-THIRDS = ("first", "second", "third")
+THIRDS = ("first", "second", "third", "fourth")
 ATTRIBUTES = ("size", "place", "count", "attenuation", "kind")
 _SIZE_MM, _SIZE_FRACTION = 1.0, 0.05
 """A largest diameter is right within a millimetre or 5 %."""

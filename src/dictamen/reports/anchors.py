@@ -13,6 +13,8 @@ from dictamen.reports.statement import Statement
 
 _SAME_NAME = re.compile(r"[\s(]{0,3}(?:or|and/or|vs\.?|versus|/|-)?[\s]{0,3}")
 _PARENTHESIS = re.compile(r"\s?\((?:[A-Za-z]{1,20}\s){0,2}")
+_IS_A = re.compile(r"(?<!\bthere )\b(?:is|are) (?:therefore |thus |hence )?(?:an? )?(?:[a-z\-]{3,20} ){0,3}$", re.IGNORECASE)
+"""Before the second name in "the lesion measures 4 HU and is therefore an adenoma"."""
 _BEHIND_DASH = re.compile(r"\s[-–—]\s?$")
 _HEDGED_WORDS = 22
 """Words that may stand between a lesion and its hedged second name ("... which most likely represents a cyst")."""
@@ -84,17 +86,28 @@ def find_anchors(statement: Statement) -> list[Anchor]:
         history = mention.value in ("malignant", "metastasis", "tumour") and _after_history(statement, mention)
         if anchors and _in_sized_parenthesis(statement, anchors[-1], mention):
             continue
+        if anchors and _is_label(statement, anchors[-1]):
+            anchors.pop()
         if anchors and _names_again(statement, anchors[-1], mention):
             _fold(statement, anchors[-1], mention)
             continue
         anchors.append(_anchor(statement, mention, history=history))
+    _judge(statement, anchors)
     return anchors
+
+
+_LABEL = re.compile(r"\s?#?\d{1,2}\s?[:.)\-–]\s")
+
+
+def _is_label(statement: Statement, anchor: Anchor) -> bool:
+    """Whether the word only numbers what follows: "Lesion 3: lymph node"."""
+    return anchor.first == statement.first and _LABEL.match(statement.text, anchor.end) is not None
 
 
 def _anchor(statement: Statement, mention: Mention, *, history: bool) -> Anchor:
     attributes = mention.term.attributes
     node, negated_only = bool(attributes.get("node")), bool(attributes.get("negated_only"))
-    kind = _kind(mention)
+    kind = kind_of(mention)
     anchor = Anchor(
         mention,
         kind,
@@ -116,7 +129,23 @@ def _anchor(statement: Statement, mention: Mention, *, history: bool) -> Anchor:
     return anchor
 
 
-def _kind(mention: Mention) -> Kind:
+def _judge(statement: Statement, anchors: list[Anchor]) -> None:
+    """Let adjectives behind a hedge decide the kind of the lesion before: "a 2 cm lesion, presumed metastatic"."""
+    for adjective in statement.of("adjective"):
+        before = [anchor for anchor in anchors if anchor.end <= adjective.start]
+        if not before or before[-1].kind != "uncertain" or before[-1].node:
+            continue
+        hedged = any(
+            hedge.start >= before[-1].end and 0 <= adjective.first - hedge.last <= _HEDGE_TO_NAME
+            for hedge in statement.of("hedge", "kind")
+        )
+        named = any(adjective.end <= mention.start < adjective.end + 40 for mention in statement.of("lesion"))
+        if hedged and not named:
+            before[-1].kind, before[-1].kind_certainty = cast(Kind, adjective.value), "probable"
+
+
+def kind_of(mention: Mention) -> Kind:
+    """Kind that a lesion word names."""
     return cast(Kind, mention.term.attributes.get("kind", mention.value))
 
 
@@ -146,7 +175,7 @@ def _is_other_use(statement: Statement, mention: Mention) -> bool:
     follows = [cue for cue in statement.of("time", "history_post") if cue.first == mention.last]
     if follows and statement.tokens.joined(follows[0].first):
         return True
-    if _kind(mention) == "uncertain" and any(
+    if kind_of(mention) == "uncertain" and any(
         other.last == mention.first and statement.tokens.joined(mention.first) for other in statement.of("distractor")
     ):
         return True
@@ -154,7 +183,7 @@ def _is_other_use(statement: Statement, mention: Mention) -> bool:
         return True
     if any(0 <= mention.first - cue.last <= _PURPOSE_WORDS for cue in statement.of("purpose")):
         return True
-    if _kind(mention) == "uncertain" and _is_distractor(statement, mention):
+    if kind_of(mention) == "uncertain" and _is_distractor(statement, mention):
         return True
     return bool(mention.term.attributes.get("node")) and statement.word(mention.last) in ("size", "sizes", "stations")
 
@@ -181,6 +210,9 @@ def _after_history(statement: Statement, mention: Mention) -> bool:
         and not statement.breaks(cue.end, mention.start)
         and (mention.first - cue.last < _HISTORY_CLOSE or _one_clause(statement, cue.end, mention.start))
         for cue in statement.of("time", "history")
+    ) or any(
+        0 <= mention.first - cue.last < _HISTORY_CLOSE and statement.word(cue.last) in ("for", "of", "due")
+        for cue in statement.of("removed")
     )
 
 
@@ -195,10 +227,12 @@ def _names_again(statement: Statement, anchor: Anchor, mention: Mention) -> bool
     node = bool(mention.term.attributes.get("node"))
     if node and not anchor.node and anchor.kind not in ("uncertain", "benign"):
         return False
+    if mention.term.attributes.get("score"):
+        return True
     gap = statement.between(anchor.reach_end, mention.start)
     if _SAME_NAME.fullmatch(gap) or (anchor.reach_end > anchor.end and gap == " and "):
         return True
-    if _in_question(statement, mention):
+    if _in_question(statement, mention) or _is_called(statement, anchor, mention, gap):
         return True
     if _is_largest_of(statement, anchor, mention) or _BEHIND_DASH.search(gap):
         return True
@@ -215,6 +249,13 @@ def _names_again(statement: Statement, anchor: Anchor, mention: Mention) -> bool
         anchor.reach_end <= seen.start < mention.start and not _hedge_after(statement, seen, mention)
         for seen in statement.of("presence", "seen")
     )
+
+
+def _is_called(statement: Statement, anchor: Anchor, mention: Mention, gap: str) -> bool:
+    """Whether the lesion "is a" what the second name says: no negation between, and both of one number."""
+    if anchor.plural != mention.term.plural or kind_of(mention) == "uncertain" or not _IS_A.search(gap):
+        return False
+    return not any(anchor.end <= cue.start < mention.start for cue in statement.of("negation", "pre"))
 
 
 def _in_parenthesis(gap: str) -> bool:
@@ -291,7 +332,7 @@ def _fold(statement: Statement, anchor: Anchor, mention: Mention) -> None:
         anchor.plural = mention.term.plural or (anchor.plural and mention.first - anchor.last > 0)
     anchor.reach_end = mention.end
     if mention.term.attributes.get("node"):
-        if _kind(mention) == "metastasis" and anchor.kind == "uncertain":
+        if kind_of(mention) == "metastasis" and anchor.kind == "uncertain":
             anchor.kind, anchor.kind_certainty = "metastasis", "probable"
         if not anchor.node and "(" not in gap and not adjacent and anchor.kind == "uncertain":
             anchor.kind, anchor.kind_certainty = "benign", "probable"
@@ -299,7 +340,7 @@ def _fold(statement: Statement, anchor: Anchor, mention: Mention) -> None:
         return
     if mention.term.attributes.get("negated_only"):
         return
-    kind = _kind(mention)
+    kind = kind_of(mention)
     if KIND_RANK[kind] > KIND_RANK[anchor.kind] and not _only_not_excluded(statement, mention):
         anchor.kind = kind
         if not adjacent:

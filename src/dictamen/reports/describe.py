@@ -49,9 +49,18 @@ def count(statement: Statement, anchor: Anchor, floor: int) -> Interval:
 def counted(statement: Statement, size: Measurement) -> Interval:
     """How many lesions one size of a list stands for: "two measuring 14 mm"; one unless a number says otherwise."""
     first = statement.tokens.at(size.start)
-    if first >= 2 and statement.word(first - 1).startswith("measur"):
+    if first >= 2 and statement.word(first - 1).startswith("measur") and not _names_segment(statement, first - 2):
         return Interval.exact(_number(statement, first - 2) or 1)
     return Interval.exact(1)
+
+
+_SEGMENT_LIST = re.compile(r"\bseg\w{0,6}\.?(?: ?(?:\d|and|,|-|/|[iv]{1,4})){1,6}$", re.IGNORECASE)
+
+
+def _names_segment(statement: Statement, index: int) -> bool:
+    """Whether the number is the last of "segments 2 and 7"."""
+    end = statement.tokens.ends[index] if statement.first <= index else 0
+    return _SEGMENT_LIST.search(statement.text, max(statement.sentence.start, end - 30), end) is not None
 
 
 def _number(statement: Statement, index: int) -> int | None:

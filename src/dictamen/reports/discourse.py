@@ -6,10 +6,12 @@ import re
 from dataclasses import dataclass, replace
 
 from dictamen.reports import describe
-from dictamen.reports.anchors import Anchor
+from dictamen.reports.anchors import Anchor, kind_of
 from dictamen.reports.drafts import Draft, Place
 from dictamen.reports.link import OrganMention
+from dictamen.reports.mentions import find_mentions
 from dictamen.reports.statement import Statement
+from dictamen.reports.tokens import tokenize
 
 
 @dataclass(slots=True)
@@ -165,7 +167,10 @@ def unlocated(statement: Statement) -> Draft:
 
 def listed_by_heading(statement: Statement) -> Draft:
     """Stand for the items below a heading that names lesions or nodes."""
-    return replace(unlocated(statement), structure=statement.sentence.section.organ or "")
+    section = statement.sentence.section
+    named = [m for m in find_mentions(tokenize(section.name), statement.lexicon) if m.category == "lesion"]
+    kind = kind_of(named[-1]) if named else "uncertain"
+    return replace(unlocated(statement), structure=section.organ or "", kind=kind)
 
 
 def opens_list(statement: Statement) -> bool:

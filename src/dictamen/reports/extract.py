@@ -209,11 +209,17 @@ _SAME_LESION = re.compile(
 )
 
 
+_ONE = re.compile(r"(?:[ -][a-z]{3,16}){0,3} one\b")
+"""Behind a size of another lesion: "with a 2 mm calcified one in the upper lobe"."""
+
+
 def _each_its_own(statement: Statement, anchor: Anchor, sizes: list[Measurement]) -> bool:
     """Whether several sizes at one noun are several lesions."""
     if anchor.plural:
         return True
     gap = statement.between(sizes[0].end, sizes[1].start)
+    if _ONE.match(statement.text, sizes[1].end, statement.sentence.end):
+        return True
     return (
         re.search(r"\band\b|,", gap) is not None and _SAME_LESION.search(gap) is None and sizes[1].end <= anchor.start
     )
@@ -312,7 +318,6 @@ def _without_anchor(
             sentence=(statement.sentence.start, statement.sentence.end),
             attenuation=None,
             existence="present",
-            kind="uncertain",
             trend=None,
             qualifier=None,
             place=Place(),

@@ -23,6 +23,7 @@ from typing import Any
 
 from dictamen.anatomy.words import american
 from dictamen.errors import InputError
+from dictamen.reports.spelling import Typos
 from dictamen.reports.tokens import Tokens
 
 _LISTS = frozenset(["terms", "plurals", "remove"])
@@ -88,14 +89,18 @@ class Lexicon:
         self._exact: set[str] = set()
         self._prefixes: set[str] = set()
         self._remembered = 0
-        headings = []
+        headings, misspelled = [], []
         for table in tables:
             for category, values in table.items():
                 if category == "heading":
                     headings.append(values)
                     continue
+                if category == "misspelled":
+                    misspelled += [word for entry in values.values() for word in entry.get("terms", ())]
+                    continue
                 for value, entry in values.items():
                     self._add(category, value, entry)
+        self._typos = Typos(misspelled)
         self._root = _State((self._trie,))
         self.headings: Lexicon | None = (
             Lexicon([{"headings": values} for values in headings], digest) if headings else None
@@ -145,6 +150,8 @@ class Lexicon:
         if word not in self._exact:
             word = american(word)
         stems = [word[:n] + "*" for n in range(min(len(word), MAX_STEM), 2, -1) if word[:n] in self._prefixes]
+        if word not in self._exact and not stems:
+            word = self._typos.corrected(word) or word
         return ((word,) if word in self._exact else ()) + tuple(stems)
 
     def _add(self, category: str, value: str, entry: Mapping[str, Any]) -> None:

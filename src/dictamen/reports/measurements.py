@@ -40,7 +40,7 @@ _LONGEST_NUMBER_WORD = max(map(len, NUMBER_WORDS))
 _NOT_A_SIZE_AFTER = re.compile(
     r"\s{0,2}-?(?:(?:thick|slices?|sections?|spiral|helical|collimat\w{0,5}|axial (?:images|slices|sections)|gauge"
     r"|above the (?:anal|dentate)|away|from the (?!prior|previous|last)|(?:proximal|distal|cranial|caudal) to"
-    r"|intervals?|reconstruct\w{0,6}|coronal|increments?|of (?:contrast|saline))\b|/|\^?[23]\b|²|³|hg\b)",
+    r"|intervals?|reconstruct\w{0,6}|coronal|increments?|of (?:contrast|saline))\b|/|\^|²|³|hg\b)",
     re.IGNORECASE,
 )
 _BELOW = re.compile(
@@ -53,6 +53,11 @@ _ABOUT = re.compile(
     r"(?:approximately|about|roughly|nearly|around|approx\.?|circa|ca\.?|almost|~|estimated(?: at)?)\s{0,2}$",
     re.IGNORECASE,
 )
+_CHANGED_FROM = re.compile(
+    r"(?:increas|decreas|reduc|enlarg|shr[aiu]nk|gr[eo]w|regress|progress|chang)\w{0,4} (?:in size )?(?:in diameter )?from (?:a )?$",
+    re.IGNORECASE,
+)
+"""Before two sizes of which the first one is an old one: "increased from 2 to 3 cm"."""
 _NUMBERED = re.compile(r"\b(?:segments?|seg\.?|levels?|stations?|zone|images?|series)\s{1,2}$", re.IGNORECASE)
 """Words before a number that is a name, not a size: "in segment 6, 11 mm"."""
 _CUE_WINDOW = 28
@@ -199,6 +204,7 @@ def _from_match(text: str, match: re.Match[str]) -> Iterator[Measurement]:
         return
     other = _mm(second, match["unit"])
     is_range = re.search(r"-|–|to", joined) is not None and len(axes) == 1
+    is_range = is_range and not (joined.strip() == "to" and _CHANGED_FROM.search(text, max(0, start - _CUE_WINDOW), start))
     if is_range and values[0] < other:
         yield Measurement(start, match.end(), (other,), "range", Interval(values[0], other))
         return

@@ -16,7 +16,7 @@ _AFTER_WORDS = 8
 def normal_statements(statement: Statement, mentioned: list[OrganMention]) -> list[OrganStatement]:
     """Organs said to be normal as a whole; a normal size, course or calibre alone says nothing on lesions."""
     cues = statement.of("normal", "clear", "again")
-    if not cues or statement.sentence.impression:
+    if not cues or statement.sentence.section.role == "impression":
         return []
     organs = [organ for organ in mentioned if not organ.near and not organ.part]
     limited = bool(statement.of("limited"))

@@ -101,6 +101,9 @@ def _read_statement(statement: Statement, context: Context, reading: _Reading) -
     if statement.sentence.section.start != context.section_start:
         context.section_start = statement.sentence.section.start
         context.topic = None
+        organ = statement.sentence.section.organ
+        if organ is not None and context.last is not None and context.last.structure != organ:
+            context.last = None
         context.listing = listed_by_heading(statement) if statement.sentence.section.lists_lesions else None
     organs = organ_mentions(statement)
     _place_earlier(statement, organs, context, reading)

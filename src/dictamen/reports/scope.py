@@ -35,8 +35,14 @@ _BEFORE_PRIOR_SIZE = re.compile(
 )
 _TIME_SPAN = frozenset(["since", "after"])
 """Words before "the previous examination" that make it the beginning of a time, not the owner of a size."""
+_RANGING = frozenset(["ranging", "range", "ranges", "varying", "vary", "measuring", "measure", "sizes", "size"])
+"""Words before "from 1 to 6 cm" where it gives a range."""
 _PRIOR_GAP = 60
 """Characters between a cue such as "previously" and its size."""
+_WAS = re.compile(r"[(\[,;]\s?(?:was|were|prev|prior|before|formerly|earlier|old|then|p)\b[.:]?\s?$", re.IGNORECASE)
+"""Right before an old size: "43 mm (was 51 mm)"."""
+_WAS_REACH = 14
+"""Characters that `_WAS` is long at most."""
 _AFTER_SIZE = re.compile(r"[\s,()]{0,3}(?:in (?:size|diameter)[\s,]{0,2})?$", re.IGNORECASE)
 
 
@@ -168,12 +174,16 @@ def is_prior(statement: Statement, size: Measurement) -> bool:
             continue
         if _TIME_SPAN & {statement.word(cue.first - 1), statement.word(cue.first - 2)}:
             continue
+        if size.qualifier == "range" and statement.word(cue.first - 1) in _RANGING:
+            continue
         if not _BEFORE_PRIOR_SIZE.match(statement.text, cue.end, size.start):
             continue
         if statement.text[cue.start : cue.end].lower() == "from" and not _INCREASE_FROM.search(
             statement.text, statement.sentence.start, cue.start
         ):
             continue
+        return True
+    if _WAS.search(statement.text, max(statement.sentence.start, size.start - _WAS_REACH), size.start):
         return True
     return any(
         0 <= cue.start - size.end <= 4 and _AFTER_SIZE.match(statement.text[size.end : cue.start])

@@ -14,10 +14,10 @@ from dictamen.reports.tokens import tokenize
 
 Role = Literal["skip", "findings", "impression"]
 
-_MAY_PRECEDE = re.compile(r"[\n.!?:](?:(?<=[\n.!?])|(?<=[A-Z]:) )(?=[ \t]{0,8}[A-Z#\d*])")
+_MAY_PRECEDE = re.compile(r"[\n.!?:](?:(?<=[\n.!?])|(?<=[A-Z]:) )(?=[ \t]{0,8}[A-Z#\d*•–\-])")
 """What a heading stands behind; found first, since trying a heading at each character would take longest of all."""
 _HEADING = re.compile(
-    r"[ \t]{0,8}(?:#{1,6} ?)?(?:\d{1,2}[.)] ?)?\*{0,2}"
+    r"[ \t]{0,8}(?:#{1,6} ?)?(?:\d{1,2}[.)] ?|[•–\-*] {0,3})?\*{0,2}"
     r"(?P<name>[A-Z][A-Za-z/&,() \-]{2,58}?)(?:\*{0,2} {0,2}:\*{0,2}|\*{2}[ \t]{0,4}(?=\n|$)|[ \t]{0,4}(?=\n|$))"
 )
 _LIST_INTRODUCTION = re.compile(r"example|includ|follow|target|largest|measur|respectively", re.IGNORECASE)
@@ -151,13 +151,14 @@ def _place(
     name: str, lexicon: Lexicon
 ) -> tuple[Literal["left", "right"] | None, tuple[tuple[str, frozenset[str]], ...]]:
     """Side and parts that a heading names."""
-    mentions = find_mentions(tokenize(name), lexicon)
+    tokens = tokenize(name)
+    mentions = find_mentions(tokens, lexicon)
     parts = tuple(
         (str(mention.term.attributes["name"]), frozenset(mention.term.attributes["organs"]))
         for mention in mentions
         if mention.category == "part" and not mention.term.attributes.get("as_written")
     )
-    words = set(name.lower().split())
+    words = set(tokens.words)
     if "left" in words:
         return (None if "right" in words else "left"), parts
     return ("right" if "right" in words else None), parts
