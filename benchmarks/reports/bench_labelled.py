@@ -1,10 +1,10 @@
 """Accuracy of the rule reader on the labelled reports; writes benchmarks/results/reports_labelled.md.
 
-By third, organ and phenomenon.
+By set, organ and phenomenon.
 
 usage: OMP_NUM_THREADS=1 python benchmarks/reports/bench_labelled.py [--errors]
 
-Intervals are 95 %, by bootstrap over reports. Figures at first contact (before any rule was changed for a third) are
+Intervals are 95 %, by bootstrap over reports. Figures at first contact (before any rule was changed for a set) are
 kept in labelled/first_contact.json and shown beside today's.
 """
 
@@ -15,7 +15,7 @@ import json
 from datetime import date
 from pathlib import Path
 
-from scoring import ATTRIBUTES, LABELLED, THIRDS, Score, by_rule, interval, labelled, pooled
+from scoring import ATTRIBUTES, LABELLED, SETS, Score, by_rule, interval, labelled, pooled
 
 from dictamen.reports.lexicon import load
 from dictamen.reports.rules import read_report
@@ -47,20 +47,20 @@ def main() -> None:
         f"{date.today()}, lexicon {load().hash}.",
         "Command: `OMP_NUM_THREADS=1 python benchmarks/reports/bench_labelled.py`.",
         "The reports are invented (benchmarks/reports/labelled).",
-        "First contact: the reader as it was before any rule was changed for that third.",
+        "First contact: the reader as it was before any rule was changed for that set.",
         "", *head,
     ]  # fmt: skip
     everything: list[Score] = []
     rows = []
-    for third in THIRDS:
-        scores, _, _, _ = pooled(labelled(third), read_report)
+    for name in SETS:
+        scores, _, _, _ = pooled(labelled(name), read_report)
         everything += scores
-        rows += labelled(third)
-        for name, figures in contact[third].items():
-            lines.append(row(f"{third}, {name}", figures))
-        lines.append(row(f"{third}, today", sum(scores, Score()).figures()))
+        rows += labelled(name)
+        for what, figures in contact[name].items():
+            lines.append(row(f"{name}, {what}", figures))
+        lines.append(row(f"{name}, today", sum(scores, Score()).figures()))
     _, errors, organs, phenomena = pooled(rows, read_report)
-    lines += ["", f"All sixty: lesion F1 {f1_with_interval(everything)}.", "", "## By organ", "", *head]
+    lines += ["", f"All of them: lesion F1 {f1_with_interval(everything)}.", "", "## By organ", "", *head]
     lines += [
         row(name, score.figures()) for name, score in sorted(organs.items(), key=lambda item: -item[1].counts["tp"])
     ]

@@ -20,7 +20,8 @@ from scipy.optimize import linear_sum_assignment
 from dictamen.reports.schema import Finding, ReportFindings
 
 LABELLED = Path(__file__).parent / "labelled"
-THIRDS = ("first", "second", "third", "fourth")
+SETS = ("first", "second", "third", "fourth")
+"""Labelled sets in English, in the order in which they were written; "german" is one of its own."""
 ATTRIBUTES = ("size", "place", "count", "attenuation", "kind")
 _SIZE_MM, _SIZE_FRACTION = 1.0, 0.05
 """A largest diameter is right within a millimetre or 5 %."""
@@ -97,9 +98,9 @@ class Error:
     detail: str
 
 
-def labelled(third: str) -> list[dict[str, Any]]:
-    """Reports of one third with their gold labels."""
-    rows: list[dict[str, Any]] = tomllib.loads((LABELLED / f"{third}.toml").read_text(encoding="utf-8"))["report"]
+def labelled(name: str) -> list[dict[str, Any]]:
+    """Reports of one set with their gold labels."""
+    rows: list[dict[str, Any]] = tomllib.loads((LABELLED / f"{name}.toml").read_text(encoding="utf-8"))["report"]
     return rows
 
 

@@ -1,15 +1,17 @@
-"""Map a pure function over studies: in this process or in several, in order, one failure never stops the rest."""
+"""Map a pure function over studies: in one process, several, or on a Dask cluster; one failure never stops the rest."""
 
 from __future__ import annotations
 
+import os
 import traceback
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from dictamen.errors import OUT_OF_MEMORY, DictamenError, InputError, ResourceError, UsageError, resource_error
 
@@ -35,6 +37,7 @@ def map_studies(
     items: Sequence[tuple[str, Item]],
     *,
     jobs: int = 1,
+    cluster: str | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Outcome[Value]]:
     """Yield one `Outcome` for each (study_id, item), in the given order, as they become ready.
@@ -43,15 +46,20 @@ def map_studies(
         function: pure and, for jobs > 1, a module-level function or a `functools.partial` of one.
         items: (study_id, what the function takes).
         jobs: processes; 1 runs in this process. Workers use one thread each, so that they don't fight for cores.
+        cluster: address of a Dask scheduler, whose workers do it instead.
         progress: see `Progress`.
 
     Raises:
-        UsageError: `jobs` is below 1.
+        UsageError: `jobs` is below 1; the cluster can't be reached, or Dask is not installed.
         ResourceError: disk full, folder not writable, a worker was killed: going on would only repeat it.
     """
     if jobs < 1:
         raise UsageError("`jobs` must be at least 1.", got=jobs)
-    yield from _told(_outcomes(function, items, jobs=min(jobs, max(1, len(items)))), len(items), progress)
+    if cluster is not None:
+        outcomes = _on_cluster(function, items, cluster)
+    else:
+        outcomes = _outcomes(function, items, jobs=min(jobs, max(1, len(items))))
+    yield from _told(outcomes, len(items), progress)
 
 
 def map_stages(
@@ -143,6 +151,50 @@ def _outcomes(
                 "A worker process was killed, most likely for want of memory.",
                 next_step="use fewer processes (--jobs), then run the same command with --resume",
             ) from error
+
+
+CONNECT_S = 15
+"""Seconds that a Dask scheduler is given to answer."""
+
+
+def _on_cluster(
+    function: Callable[[Item], Value], items: Sequence[tuple[str, Item]], address: str
+) -> Generator[Outcome[Value], None, None]:
+    """In order, with twice as many studies on their way as the cluster has threads."""
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError:
+        raise UsageError("Dask is not installed.", next_step="pip install 'dictamen[cluster]'") from None
+    try:
+        client = Client(address, timeout=CONNECT_S)
+    except (OSError, ValueError):
+        raise UsageError(
+            "The Dask scheduler does not answer.", got=address, next_step="check the address, and that it runs"
+        ) from None
+    with client:
+        waiting: deque[Any] = deque()
+        try:
+            client.wait_for_workers(1, timeout=CONNECT_S)
+            ahead = 2 * sum(client.nthreads().values())
+            for study_id, item in items:
+                waiting.append(client.submit(_attempt, function, study_id, item, pure=False))
+                if len(waiting) >= ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except TimeoutError:
+            raise ResourceError("The Dask cluster has no worker.", where=address, next_step="start one") from None
+        except KilledWorker:
+            raise ResourceError(
+                "Workers of the Dask cluster were killed, most likely for want of memory.",
+                where=address,
+                next_step="give them more, then run the same command with --resume",
+            ) from None
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _attempt(function: Callable[[Item], Value], study_id: str, item: Item) -> Outcome[Value]:

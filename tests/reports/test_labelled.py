@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from scoring import THIRDS, Score, interval, labelled, pooled, score
+from scoring import Score, interval, labelled, pooled, score
 
 from dictamen.interval import Interval
 from dictamen.reports.rules import read_report
@@ -17,16 +17,16 @@ GOLD: dict[str, Any] = {
     "lesions": [{"organ": "kidney", "location": "left upper pole", "count": 1, "diameters_mm": [14], "type": "cyst"}],
     "organs_negative": ["spleen"],
 }
+REST = (("fourth", 30), ("german", 8))
 RIGHT = Finding(
     study_id="S", kind="cyst", structure="kidney", side="left", parts=("upper pole",), diameters_mm=(14.0,), span=(0, 5)
 )
 
 
-@pytest.mark.parametrize("third", THIRDS)
-def test_every_third_is_well_formed(third: str) -> None:
-    rows = labelled(third)
-    assert len(rows) == 20
-    assert len({row["id"] for row in rows}) == 20
+@pytest.mark.parametrize(("name", "reports"), [*((name, 20) for name in ("first", "second", "third")), *REST])
+def test_every_set_is_well_formed(name: str, reports: int) -> None:
+    rows = labelled(name)
+    assert len({row["id"] for row in rows}) == len(rows) == reports
     for row in rows:
         assert row["text"].strip() and row["phenomena"]
         for lesion in row["lesions"]:

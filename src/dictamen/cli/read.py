@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import typer
 
 if TYPE_CHECKING:
+    from dictamen.reports.lexicon import Lexicon
     from dictamen.reports.llm_reader import LlmReader
     from dictamen.reports.reader import Report
     from dictamen.reports.schema import ReportFindings
@@ -39,7 +40,12 @@ def read(
     site: Annotated[
         Path | None, typer.Option("--site", help="A site's own terms (TOML) on top of the built-in lexicon.")
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes.")] = 1,
+    language: Annotated[str, typer.Option("--language", help="Language of the reports: en, de.")] = "en",
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes; 0: one for each core.")] = 1,
+    cluster: Annotated[
+        str | None,
+        typer.Option("--cluster", metavar="tcp://HOST:PORT", help="Dask scheduler whose workers read instead."),
+    ] = None,
     reader: Annotated[
         str, typer.Option("--reader", help="rules, or llm: the rules, and a language model where they are unsure.")
     ] = "rules",
@@ -51,7 +57,8 @@ def read(
         str, typer.Option("--llm-on", help="Reports that the language model sees: flagged, or all.")
     ] = "flagged",
     allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Allow a server outside this machine and private networks.")
+        bool,
+        typer.Option("--allow-remote", help="Allow a server or cluster outside this machine and private networks."),
     ] = False,
     llm_cache: Annotated[
         Path | None,
@@ -70,8 +77,10 @@ def read(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Read REPORTS and write FINDINGS; the reports themselves are never changed."""
+    from dictamen.addresses import check_private
     from dictamen.cli.progress import bar
     from dictamen.errors import UsageError
+    from dictamen.parallel import cores
     from dictamen.reports import batch
     from dictamen.reports.lexicon import load
     from dictamen.reports.reader import Columns, read_reports
@@ -79,10 +88,19 @@ def read(
 
     source = read_reports(reports, columns=Columns(id_column, report_column), encoding=encoding)
     if explain is not None:
-        _explain(source, explain, reports, site)
+        _explain(source, explain, reports, load(site, language))
         return
     if output is None:
         raise UsageError("There is nowhere to write.", expected="-o FINDINGS, or --explain STUDY to see one report")
+    if cluster is not None:
+        check_private(
+            cluster,
+            what="cluster",
+            schemes=("tcp", "tls"),
+            example="tcp://HOST:PORT of a Dask scheduler",
+            allow_remote=allow_remote,
+        )
+        site = site.resolve() if site else None
     if html is not None and html.resolve() == output.resolve():
         raise UsageError("The findings and the page would be one file.", got=html, next_step="give --html another name")
     summary, shown = Summary(), _Shown(html is not None)
@@ -94,10 +112,17 @@ def read(
     with bar("reading") as update:
 
         def by_rules(rest: Iterator[Report]) -> Iterator[ReportFindings]:
-            return batch.find(rest, site=site, jobs=jobs, progress=lambda done: update(done, done, ""))
+            return batch.find(
+                rest,
+                site=site,
+                language=language,
+                jobs=jobs or cores(),
+                cluster=cluster,
+                progress=lambda done: update(done, done, ""),
+            )
 
         if reader == "llm":
-            with _llm(url, model, llm_on, site, llm_cache, allow_remote=allow_remote) as llm:
+            with _llm(url, model, llm_on, load(site, language), llm_cache, allow_remote=allow_remote) as llm:
                 kept = read_to_file(
                     shown.remember(source),
                     output,
@@ -108,7 +133,7 @@ def read(
                 )
                 summary.llm = dict(sorted(llm.counts.items()))
         elif reader == "rules":
-            identity = ("rules", load(site).hash)
+            identity = ("rules", load(site, language).hash)
             kept = read_to_file(
                 shown.remember(source), output, find=by_rules, identity=identity, resume=resume, seen=seen
             )
@@ -146,10 +171,9 @@ def _write_lesions(findings: Path, path: Path) -> None:
 
 @contextmanager
 def _llm(
-    url: str, model: str | None, which: str, site: Path | None, cache: Path | None, *, allow_remote: bool
+    url: str, model: str | None, which: str, lexicon: Lexicon, cache: Path | None, *, allow_remote: bool
 ) -> Iterator[LlmReader]:
     from dictamen.errors import UsageError
-    from dictamen.reports.lexicon import load
     from dictamen.reports.llm_cache import AnswerCache
     from dictamen.reports.llm_reader import LlmReader
     from dictamen.reports.llm_server import Server
@@ -161,22 +185,21 @@ def _llm(
     server = Server(url, model, allow_remote=allow_remote)
     server.negotiate()
     with AnswerCache(cache) as answers:
-        yield LlmReader(server, answers, load(site), cast("Literal['flagged', 'all']", which))
+        yield LlmReader(server, answers, lexicon, cast("Literal['flagged', 'all']", which))
 
 
-def _explain(source: Iterable[Report], study: str, reports: Path, site: Path | None) -> None:
+def _explain(source: Iterable[Report], study: str, reports: Path, lexicon: Lexicon) -> None:
     """Print one report with its findings marked, each with the rules that decided on it."""
     from rich.console import Console
 
     from dictamen.cli.explain import explained
     from dictamen.errors import InputError
-    from dictamen.reports.lexicon import load
     from dictamen.reports.rules import read_report
 
     report = next((report for report in source if report.study_id == study), None)
     if report is None:
         raise InputError("There is no such study.", where=reports, got=study, next_step="check the id")
-    Console().print(explained(report.text, read_report(report.text, study, lexicon=load(site))), soft_wrap=True)
+    Console().print(explained(report.text, read_report(report.text, study, lexicon=lexicon)), soft_wrap=True)
 
 
 class Summary:

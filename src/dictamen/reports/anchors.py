@@ -13,7 +13,9 @@ from dictamen.reports.statement import Statement
 
 _SAME_NAME = re.compile(r"[\s(]{0,3}(?:or|and/or|vs\.?|versus|/|-)?[\s]{0,3}")
 _PARENTHESIS = re.compile(r"\s?\((?:[A-Za-z]{1,20}\s){0,2}")
-_IS_A = re.compile(r"(?<!\bthere )\b(?:is|are) (?:therefore |thus |hence )?(?:an? )?(?:[a-z\-]{3,20} ){0,3}$", re.IGNORECASE)
+_IS_A = re.compile(
+    r"(?<!\bthere )\b(?:is|are) (?:therefore |thus |hence )?(?:an? )?(?:[a-z\-]{3,20} ){0,3}$", re.IGNORECASE
+)
 """Before the second name in "the lesion measures 4 HU and is therefore an adenoma"."""
 _BEHIND_DASH = re.compile(r"\s[-–—]\s?$")
 _HEDGED_WORDS = 22
@@ -170,8 +172,14 @@ def _is_indefinite(statement: Statement, mention: Mention) -> bool:
     return any(word in _INDEFINITE for word in statement.tokens.words[first : mention.first])
 
 
+_CIRCA = re.compile(r"\.? ?\d")
+"""Behind a "ca" that means about."""
+
+
 def _is_other_use(statement: Statement, mention: Mention) -> bool:
     """Whether the word is part of something else: a procedure ("mass biopsy"), a distractor ("consolidation foci")."""
+    if statement.word(mention.first) == "ca" and _CIRCA.match(statement.text, mention.end):
+        return True
     follows = [cue for cue in statement.of("time", "history_post") if cue.first == mention.last]
     if follows and statement.tokens.joined(follows[0].first):
         return True

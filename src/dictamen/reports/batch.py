@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dictamen.errors import DictamenError
 from dictamen.parallel import map_studies
-from dictamen.reports.lexicon import load
+from dictamen.reports.lexicon import ENGLISH, load
 from dictamen.reports.reader import Report
 from dictamen.reports.rules import read_report
 from dictamen.reports.schema import Flag, ReportFindings
@@ -21,26 +21,35 @@ IN_FLIGHT = 64
 
 
 def find(
-    reports: Iterable[Report], *, site: Path | None = None, jobs: int = 1, progress: Callable[[int], None] | None = None
+    reports: Iterable[Report],
+    *,
+    site: Path | None = None,
+    language: str = ENGLISH,
+    jobs: int = 1,
+    cluster: str | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> Iterator[ReportFindings]:
     """Findings of each report, in order.
 
     Args:
         reports: from `reader.read_reports`.
         site: a site's lexicon overlay.
+        language: of the reports.
         jobs: processes.
+        cluster: address of a Dask scheduler, whose workers read instead; they must see the overlay at its path.
         progress: called with the number of reports done.
 
     Raises:
         InputError: a broken overlay; whatever `reports` raises.
     """
-    load(site)
+    load(site, language)
     done = 0
     stream = iter(reports)
     batches = _batches(stream)
-    while group := list(islice(batches, IN_FLIGHT if jobs > 1 else 1)):
+    while group := list(islice(batches, IN_FLIGHT if jobs > 1 or cluster else 1)):
         items = [(batch[0].study_id, batch) for batch in group]
-        for outcome, batch in zip(map_studies(partial(_read_batch, site=site), items, jobs=jobs), group, strict=True):
+        outcomes = map_studies(partial(_read_batch, site=site, language=language), items, jobs=jobs, cluster=cluster)
+        for outcome, batch in zip(outcomes, group, strict=True):
             results = outcome.value or [_failed(report, outcome.error) for report in batch]
             done += len(batch)
             if progress is not None:
@@ -53,8 +62,8 @@ def _batches(reports: Iterator[Report]) -> Iterator[Sequence[Report]]:
         yield batch
 
 
-def _read_batch(batch: Sequence[Report], *, site: Path | None) -> list[ReportFindings]:
-    lexicon = load(site)
+def _read_batch(batch: Sequence[Report], *, site: Path | None, language: str) -> list[ReportFindings]:
+    lexicon = load(site, language)
     results = []
     for report in batch:
         try:

@@ -168,7 +168,11 @@ def unlocated(statement: Statement) -> Draft:
 def listed_by_heading(statement: Statement) -> Draft:
     """Stand for the items below a heading that names lesions or nodes."""
     section = statement.sentence.section
-    named = [m for m in find_mentions(tokenize(section.name), statement.lexicon) if m.category == "lesion"]
+    named = [
+        m
+        for m in find_mentions(tokenize(section.name, statement.lexicon.meanings), statement.lexicon)
+        if m.category == "lesion"
+    ]
     kind = kind_of(named[-1]) if named else "uncertain"
     return replace(unlocated(statement), structure=section.organ or "", kind=kind)
 

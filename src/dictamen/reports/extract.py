@@ -325,7 +325,8 @@ def _without_anchor(
             rules=("list",),
             group=context.listing if context.listing.plural and context.listing.structure == structure else None,
         )
-        return [_one_of_several(statement, template, current, number, []) for number in range(len(current))]
+        old = [size for size in loose if is_prior(statement, size)]
+        return [_one_of_several(statement, template, current, number, old) for number in range(len(current))]
     last = context.last
     if last is None or not refers_to_lesion(statement):
         return []

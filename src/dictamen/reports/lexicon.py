@@ -4,6 +4,8 @@ File format: tables `[category.value]` with `terms` (and `plurals`) plus attribu
 spaces; `a|b` are alternatives (`ct|plain-film` has one of two words), a trailing `?` makes a word optional, a trailing
 `*` matches any ending. A hyphen counts as a space, in the files and in reports. Where terms overlap, the longest one
 wins, so that "no significant change" is not "no", and "pulmonary artery" is not the lung.
+Some tables are apart: `[word.left]` lists words that are read as "left", `[abbreviation.any]` words whose stop ends no
+sentence, `[misspelled.any]` words recognised with one wrong letter, `[language.X]` what is true of a language.
 A site overlay has the same format; `remove = [...]` takes terms away.
 """
 
@@ -22,11 +24,13 @@ from types import MappingProxyType
 from typing import Any
 
 from dictamen.anatomy.words import american
-from dictamen.errors import InputError
+from dictamen.errors import InputError, UsageError
 from dictamen.reports.spelling import Typos
 from dictamen.reports.tokens import Tokens
 
 _LISTS = frozenset(["terms", "plurals", "remove"])
+ENGLISH = "en"
+"""The language of the built-in lexicon; others are laid over it (languages/*.toml)."""
 MAX_WORDS = 8
 """Longest term in words; bounds the work for each word of a report."""
 MAX_STEM = 24
@@ -77,6 +81,9 @@ class Lexicon:
     """Compiled terms. Build with `load`; treat as read-only.
 
     Attributes:
+        meanings: words that are read as another one, category "word": "lt" -> "left".
+        abbreviations: words whose full stop ends no sentence.
+        capitalised_nouns: as in German; a capital within a sentence then says nothing.
         headings: the terms of headings, category "headings"; apart, so that "lungs and pleura" in a sentence stays two
             organs.
         hash: first 16 hex digits of the SHA-256 of all files read, written into every output.
@@ -89,11 +96,26 @@ class Lexicon:
         self._exact: set[str] = set()
         self._prefixes: set[str] = set()
         self._remembered = 0
+        tables = list(tables)
+        self.meanings = {
+            word: value
+            for table in tables
+            for value, entry in table.get("word", {}).items()
+            for word in entry.get("terms", ())
+        }
+        self.abbreviations = frozenset(
+            word
+            for table in tables
+            for entry in table.get("abbreviation", {}).values()
+            for word in entry.get("terms", ())
+        )
         headings, misspelled = [], []
         for table in tables:
             for category, values in table.items():
                 if category == "heading":
                     headings.append(values)
+                    continue
+                if category in ("word", "abbreviation"):
                     continue
                 if category == "misspelled":
                     misspelled += [word for entry in values.values() for word in entry.get("terms", ())]
@@ -101,9 +123,14 @@ class Lexicon:
                 for value, entry in values.items():
                     self._add(category, value, entry)
         self._typos = Typos(misspelled)
+        self.capitalised_nouns = any(item.get("capitalised_nouns") for item in self.values("language").values())
         self._root = _State((self._trie,))
+        words = {
+            value: {"terms": [w for w, meant in self.meanings.items() if meant == value]}
+            for value in set(self.meanings.values())
+        }
         self.headings: Lexicon | None = (
-            Lexicon([{"headings": values} for values in headings], digest) if headings else None
+            Lexicon([{"headings": values, "word": words} for values in headings], digest) if headings else None
         )
 
     def values(self, category: str) -> Mapping[str, Mapping[str, Any]]:
@@ -168,15 +195,18 @@ class Lexicon:
 
     def _insert(self, phrase: tuple[str, ...], term: Term) -> None:
         node = self._trie
-        for symbol in phrase:
+        for symbol in self._read_as(phrase):
             (self._prefixes if symbol.endswith("*") else self._exact).add(symbol.removesuffix("*"))
             node = node.children.setdefault(symbol, _Node())
         if term not in node.terms:
             node.terms = (*node.terms, term)
 
+    def _read_as(self, phrase: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(self.meanings.get(word, word) if len(word) > 1 else word for word in phrase)
+
     def _remove(self, phrase: tuple[str, ...], category: str) -> None:
         node: _Node | None = self._trie
-        for symbol in phrase:
+        for symbol in self._read_as(phrase):
             node = node.children.get(symbol) if node else None
         if node:
             node.terms = tuple(term for term in node.terms if term.category != category)
@@ -210,20 +240,32 @@ def expand(line: str) -> Iterator[tuple[str, ...]]:
 
 
 @lru_cache(maxsize=8)
-def load(overlay: Path | None = None) -> Lexicon:
-    """The built-in lexicon, with a site's overlay on top.
+def load(overlay: Path | None = None, language: str = ENGLISH) -> Lexicon:
+    """The built-in lexicon, with a language and a site's overlay on top.
 
     Raises:
+        UsageError: there is no such language.
         InputError: the overlay is missing, is not TOML, or has another shape.
     """
     folder = files("dictamen.reports").joinpath("data")
     sources = sorted(
         (item.name, item.read_text(encoding="utf-8")) for item in folder.iterdir() if item.name.endswith(".toml")
     )
+    if language != ENGLISH:
+        sources.append((f"{language}.toml", _language(language)))
     if overlay is not None:
         sources.append((str(overlay), _read(overlay)))
     digest = hashlib.sha256("\0".join(text for _, text in sources).encode()).hexdigest()[:16]
     return Lexicon([_parse(name, text) for name, text in sources], digest)
+
+
+def _language(code: str) -> str:
+    known = {
+        item.name.removesuffix(".toml"): item for item in files("dictamen.reports").joinpath("languages").iterdir()
+    }
+    if code not in known:
+        raise UsageError("Unknown language of reports.", got=code, expected=", ".join([ENGLISH, *sorted(known)]))
+    return known[code].read_text(encoding="utf-8")
 
 
 def _read(overlay: Path) -> str:

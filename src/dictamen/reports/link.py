@@ -245,7 +245,7 @@ def _has_own_size(statement: Statement, size: Measurement, anchors: list[Anchor]
         return False
     if statement.word(first - 1) in ("a", "an"):  # "LUNGS: A 7 mm and a 5 mm nodule"
         return False
-    if not _NEW_PHRASE.search(statement.text, size.end, following.start):
+    if not _NEW_PHRASE.search(statement.between(size.end, following.start)):
         return False
     if statement.sentence.section.organ is not None and first - statement.first <= _OWN_SIZE_WORDS:
         return True
@@ -286,7 +286,7 @@ def _size_cost(statement: Statement, size: Measurement, start: int, end: int) ->
         cost = float(max(0, tokens.at(high) - tokens.at(low)))
     if high <= low:
         return cost
-    gap = statement.text[low : min(high, low + _GAP)]
+    gap = statement.between(low, min(high, low + _GAP))
     cost += _SIZE_COMMA * gap.count(",")
     if _NEW_PHRASE.search(gap):
         cost += _NEW_PHRASE_COST

@@ -77,7 +77,7 @@ class LlmReader:
         if not text.strip() or not (unsure or self.which == "all"):
             return by_rules
         self.counts["asked"] += 1
-        statements = statements_of(tokenize(text), self.lexicon)
+        statements = statements_of(tokenize(text, self.lexicon.meanings), self.lexicon)
         try:
             answer = self._answer(statements)
             return self._joined(by_rules, self._verified(answer, statements, study_id), statements)

@@ -5,19 +5,17 @@ Report text goes into the request and nowhere else: no log, no exception, no pro
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import random
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
-from dictamen.errors import InputError, UsageError
+from dictamen.addresses import check_private
+from dictamen.errors import InputError
 
 RETRIES = 5
 """Attempts at one question while the server is busy or unreachable; 2, 4, 8, 16 s apart, half to double by chance."""
@@ -58,7 +56,13 @@ class Server:
     def __init__(
         self, url: str, model: str, *, allow_remote: bool = False, pause: Callable[[float], None] = time.sleep
     ) -> None:
-        _check_address(url, allow_remote=allow_remote)
+        check_private(
+            url,
+            what="language model",
+            schemes=("http", "https"),
+            example="http://HOST:PORT/v1",
+            allow_remote=allow_remote,
+        )
         self.model = model
         self.mode: str | None = None
         self._url = url.rstrip("/") + "/chat/completions"
@@ -167,23 +171,3 @@ def _form(mode: str, schema: dict[str, Any]) -> dict[str, Any]:
     if mode == "json_object":
         return {"response_format": {"type": "json_object", "schema": schema}}
     return {"guided_json": schema} if mode == "guided_json" else {}
-
-
-def _check_address(url: str, *, allow_remote: bool) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError("The address of the language model is wrong.", got=url, expected="http://HOST:PORT/v1")
-    if allow_remote:
-        return
-    try:
-        found = {entry[4][0] for entry in socket.getaddrinfo(parts.hostname, parts.port or 80)}
-    except OSError:
-        raise UsageError("The host of the language model is unknown.", got=parts.hostname) from None
-    addresses = [ipaddress.ip_address(str(address).split("%")[0]) for address in found]
-    if not all(address.is_loopback or address.is_private for address in addresses):
-        raise UsageError(
-            "Reports would leave this network.",
-            got=parts.hostname,
-            expected="an address of this machine or a private one",
-            next_step="give --allow-remote if the reports may go there",
-        )

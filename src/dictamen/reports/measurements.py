@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from dictamen.interval import Interval
 from dictamen.reports.schema import SizeQualifier, SliceReference
@@ -54,11 +55,12 @@ _ABOUT = re.compile(
     re.IGNORECASE,
 )
 _CHANGED_FROM = re.compile(
-    r"(?:increas|decreas|reduc|enlarg|shr[aiu]nk|gr[eo]w|regress|progress|chang)\w{0,4} (?:in size )?(?:in diameter )?from (?:a )?$",
+    r"(?:increas|decreas|reduc|enlarg|shr[aiu]nk|gr[eo]w|regress|progress|chang)\w{0,4}"
+    r" (?:in (?:size|diameter) )?from (?:a )?$",
     re.IGNORECASE,
 )
 """Before two sizes of which the first one is an old one: "increased from 2 to 3 cm"."""
-_NUMBERED = re.compile(r"\b(?:segments?|seg\.?|levels?|stations?|zone|images?|series)\s{1,2}$", re.IGNORECASE)
+_NUMBERED = re.compile(r"\b(?:segments?|seg\.?|levels?|stations?|zone|images?|series|[bhl]wk)\s{1,2}$", re.IGNORECASE)
 """Words before a number that is a name, not a size: "in segment 6, 11 mm"."""
 _CUE_WINDOW = 28
 """Characters before a size in which "up to", "about" ... are looked for; longer than any of them."""
@@ -204,7 +206,9 @@ def _from_match(text: str, match: re.Match[str]) -> Iterator[Measurement]:
         return
     other = _mm(second, match["unit"])
     is_range = re.search(r"-|–|to", joined) is not None and len(axes) == 1
-    is_range = is_range and not (joined.strip() == "to" and _CHANGED_FROM.search(text, max(0, start - _CUE_WINDOW), start))
+    is_range = is_range and not (
+        joined.strip() == "to" and _CHANGED_FROM.search(text, max(0, start - _CUE_WINDOW), start)
+    )
     if is_range and values[0] < other:
         yield Measurement(start, match.end(), (other,), "range", Interval(values[0], other))
         return
@@ -219,10 +223,16 @@ def _mm(number: str, unit: str) -> float:
 def _qualified(text: str, start: int, end: int, values_mm: tuple[float, ...]) -> Measurement:
     end = start + len(text[start:end].rstrip(" -"))
     before = text[max(0, start - _CUE_WINDOW) : start]
+    size = Measurement(start, end, values_mm)
     if _BELOW.search(before):
-        return Measurement(start, end, values_mm, "max", Interval(0.0, values_mm[0]))
+        return qualified(size, "max")
     if _ABOVE.search(before):
-        return Measurement(start, end, values_mm, "min", Interval(values_mm[0]))
-    if _ABOUT.search(before):
-        return Measurement(start, end, values_mm, "approx")
-    return Measurement(start, end, values_mm)
+        return qualified(size, "min")
+    return qualified(size, "approx") if _ABOUT.search(before) else size
+
+
+def qualified(size: Measurement, qualifier: Literal["max", "min", "approx"]) -> Measurement:
+    """The size as an upper or lower limit, or as an approximate one."""
+    largest = size.values_mm[0]
+    limits = {"max": Interval(0.0, largest), "min": Interval(largest), "approx": None}
+    return replace(size, qualifier=qualifier, range_mm=limits[qualifier])

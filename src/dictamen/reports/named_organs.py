@@ -10,4 +10,6 @@ from dictamen.reports.tokens import tokenize
 def named_organs(text: str, *, lexicon: Lexicon | None = None) -> frozenset[str]:
     """Vocabulary ids of the whole organs that `text` names, in whatever context ("the kidneys are absent" as well)."""
     words = lexicon or load()
-    return frozenset(mention.value for mention in find_mentions(tokenize(text), words) if mention.category == "organ")
+    return frozenset(
+        mention.value for mention in find_mentions(tokenize(text, words.meanings), words) if mention.category == "organ"
+    )

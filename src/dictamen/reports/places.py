@@ -33,6 +33,9 @@ _ORDINALS = {
     )
 }
 _LEVEL = re.compile(r"\b([CTDL]\d{1,2}|S[1-5])\b")
+_GERMAN_LEVEL = re.compile(r"\b([BHL])WK\s?(\d{1,2})\b")
+_GERMAN_REGIONS = {"B": "T", "H": "C", "L": "L"}
+"""Brust-, Hals-, Lendenwirbelkörper."""
 _STATION = re.compile(r"\b(?:station|level)s?\s(\d{1,2}[RL]?)\b", re.IGNORECASE)
 _BOTH = frozenset(["bilateral", "bilaterally", "both", "biapical", "bibasilar", "bibasal", "each"])
 _SIDE_WORDS = 2
@@ -112,7 +115,8 @@ def _numbered(statement: Statement, structure: str, start: int, end: int) -> lis
             ribs = [f"rib {m[1]}" for m in _RIB.finditer(window)] + [
                 f"rib {number}" for word, number in _ORDINALS.items() if word in window.lower()
             ]
-        return ribs + [m[1].upper().replace("D", "T") for m in _LEVEL.finditer(window)]
+        levels = [m[1].upper().replace("D", "T") for m in _LEVEL.finditer(window)]
+        return ribs + levels + [_GERMAN_REGIONS[m[1]] + m[2] for m in _GERMAN_LEVEL.finditer(window)]
     if structure == "lymph_node":
         return [m[1].upper() for m in _STATION.finditer(window)]
     return []

@@ -54,7 +54,7 @@ def read_report(text: str, study_id: str, *, lexicon: Lexicon | None = None) -> 
     reading = _Reading()
     if not text.strip():
         reading.flags.append(Flag(code="empty", message="The report has no text."))
-    tokens = tokenize(text)
+    tokens = tokenize(text, words.meanings)
     if (damaged := noise(tokens)) is not None:
         reading.flags.append(damaged)
     context = Context()
@@ -92,7 +92,7 @@ def statements_of(tokens: Tokens, lexicon: Lexicon) -> list[Statement]:
     """The sentences of a report, each with everything found in it."""
     text = tokens.text
     slices = find_slices(text)
-    sentences = split_sentences(text, find_sections(text, lexicon))
+    sentences = split_sentences(text, find_sections(text, lexicon), lexicon)
     mentions = find_mentions(tokens, lexicon)
     return list(statements(text, tokens, lexicon, sentences, mentions, find_measurements(text, slices), slices))
 

@@ -94,7 +94,7 @@ def _forward(statement: Statement, anchor: Anchor) -> Mention | None:
             continue
         if anchor.first - cue.last > _FORWARD_WORDS or _terminated(statement, cue.end, anchor.start):
             return None
-        if _NEW_PHRASE.search(statement.text, cue.end, anchor.start):
+        if _NEW_PHRASE.search(statement.between(cue.end, anchor.start)):
             return None
         if any(cue.end <= size.start < anchor.start and not _limit(size) for size in statement.measurements):
             return None
@@ -107,7 +107,7 @@ def _forward(statement: Statement, anchor: Anchor) -> Mention | None:
 def _other_predicate(statement: Statement, cue: Mention, anchor: Anchor) -> bool:
     """Whether the denial's own clause ended before the anchor: "no effusion is seen, and nodules ..."."""
     seen = [verb for verb in statement.of("presence", "seen") if cue.end <= verb.start < anchor.start]
-    return bool(seen) and re.search(r",|\band\b", statement.text[seen[0].end : anchor.start]) is not None
+    return bool(seen) and re.search(r",|\band\b", statement.between(seen[0].end, anchor.start)) is not None
 
 
 def _limit(size: Measurement) -> bool:
@@ -130,7 +130,7 @@ def _backward(statement: Statement, anchor: Anchor, others: list[Anchor]) -> boo
         if any(anchor.end <= size.start < cue.start for size in statement.measurements):
             return False
         between = [other for other in others if anchor.end <= other.start < cue.start]
-        return all(_LIST.search(statement.text, anchor.end, other.start) for other in between)
+        return all(_LIST.search(statement.between(anchor.end, other.start)) for other in between)
     return False
 
 
@@ -176,7 +176,7 @@ def is_prior(statement: Statement, size: Measurement) -> bool:
             continue
         if size.qualifier == "range" and statement.word(cue.first - 1) in _RANGING:
             continue
-        if not _BEFORE_PRIOR_SIZE.match(statement.text, cue.end, size.start):
+        if not _BEFORE_PRIOR_SIZE.match(statement.between(cue.end, size.start)):
             continue
         if statement.text[cue.start : cue.end].lower() == "from" and not _INCREASE_FROM.search(
             statement.text, statement.sentence.start, cue.start
@@ -195,6 +195,6 @@ def is_prior(statement: Statement, size: Measurement) -> bool:
 def _opens_next_size(statement: Statement, cue: Mention) -> bool:
     """Whether the cue belongs to the size that follows it ("23 mm, previously 18 mm")."""
     return any(
-        0 <= size.start - cue.end <= _PRIOR_GAP and _BEFORE_PRIOR_SIZE.match(statement.text, cue.end, size.start)
+        0 <= size.start - cue.end <= _PRIOR_GAP and _BEFORE_PRIOR_SIZE.match(statement.between(cue.end, size.start))
         for size in statement.measurements
     )

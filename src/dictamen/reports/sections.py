@@ -14,11 +14,12 @@ from dictamen.reports.tokens import tokenize
 
 Role = Literal["skip", "findings", "impression"]
 
-_MAY_PRECEDE = re.compile(r"[\n.!?:](?:(?<=[\n.!?])|(?<=[A-Z]:) )(?=[ \t]{0,8}[A-Z#\d*•–\-])")
+_MAY_PRECEDE = re.compile(r"[\n.!?:](?:(?<=[\n.!?])|(?<=[A-Z]:) )(?=[ \t]{0,8}[A-ZÄÖÜ#\d*•–\-])")
 """What a heading stands behind; found first, since trying a heading at each character would take longest of all."""
 _HEADING = re.compile(
     r"[ \t]{0,8}(?:#{1,6} ?)?(?:\d{1,2}[.)] ?|[•–\-*] {0,3})?\*{0,2}"
-    r"(?P<name>[A-Z][A-Za-z/&,() \-]{2,58}?)(?:\*{0,2} {0,2}:\*{0,2}|\*{2}[ \t]{0,4}(?=\n|$)|[ \t]{0,4}(?=\n|$))"
+    r"(?P<name>[A-ZÄÖÜ][A-Za-zÄÖÜäöüß/&,() \-]{2,58}?)"
+    r"(?:\*{0,2} {0,2}:\*{0,2}|\*{2}[ \t]{0,4}(?=\n|$)|[ \t]{0,4}(?=\n|$))"
 )
 _LIST_INTRODUCTION = re.compile(r"example|includ|follow|target|largest|measur|respectively", re.IGNORECASE)
 _DEFAULT_ORGANS = ("lymph_node", "lung", "bone", "chest_wall")
@@ -118,7 +119,7 @@ def _classify(text: str, match: re.Match[str], lexicon: Lexicon) -> tuple[Role, 
     has_colon = ":" in match[0][match.end("name") - match.start() :] or "**" in match[0]
     if not has_colon and not (name.isupper() or _alone(text, match)):
         return None
-    tokens = tokenize(name)
+    tokens = tokenize(name, lexicon.meanings)
     length, terms = lexicon.headings.longest(tokens, 0) if tokens.words and lexicon.headings else (0, ())
     roles = {term.value for term in terms} if tokens.words and length >= lexicon.longest(tokens, 0)[0] else set()
     if not has_colon and length != len(tokens.words) and not ("findings" in roles and name.isupper()):
@@ -151,7 +152,7 @@ def _place(
     name: str, lexicon: Lexicon
 ) -> tuple[Literal["left", "right"] | None, tuple[tuple[str, frozenset[str]], ...]]:
     """Side and parts that a heading names."""
-    tokens = tokenize(name)
+    tokens = tokenize(name, lexicon.meanings)
     mentions = find_mentions(tokens, lexicon)
     parts = tuple(
         (str(mention.term.attributes["name"]), frozenset(mention.term.attributes["organs"]))
@@ -166,7 +167,7 @@ def _place(
 
 def _organs(name: str, lexicon: Lexicon) -> tuple[tuple[str, ...], bool]:
     """Organs that a heading names, and whether it names a lesion."""
-    tokens = tokenize(name)
+    tokens = tokenize(name, lexicon.meanings)
     organs: list[str] = []
     lesion = False
     index = 0

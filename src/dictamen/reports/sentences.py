@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from dictamen.reports.lexicon import Lexicon
 from dictamen.reports.sections import Section
 
 _BOUNDARY = re.compile(
     r"[.!?\n•▪\"](?:"  # one leading set lets the engine skip ordinary letters
-    r"(?<=[.!?])[\"')\]]{0,2}\s{1,20}(?=[\"'(\[]{0,2}[A-Z0-9*•\-–\"])"  # full stop
+    r"(?<=[.!?])[\"')\]]{0,2}\s{1,20}(?=[\"'(\[]{0,2}[A-ZÄÖÜ0-9*•\-–\"])"  # full stop
     r"|(?<=\n)[ \t\r\n]{0,40}(?=\S)"  # line break
     r"|(?<=[•▪])\s{0,4}"  # bullet
     r"|(?<=[a-z)\d]\.)(?=[A-Z][a-z])"  # missing space
@@ -54,19 +55,21 @@ class Sentence:
 _BULLETS = ('"', "“", "•")
 
 
-def split_sentences(text: str, sections: list[Section]) -> list[Sentence]:
+def split_sentences(text: str, sections: list[Section], lexicon: Lexicon) -> list[Sentence]:
     """Sentences of all sections that are not skipped."""
     sentences: list[Sentence] = []
     for section in sections:
         if section.role == "skip":
             continue
-        spans = [piece for span in _split(text, section.start, section.end) for piece in _run_on(text, *span)]
+        spans = _split(text, section.start, section.end, lexicon.abbreviations)
+        if not lexicon.capitalised_nouns:
+            spans = [piece for span in spans for piece in _run_on(text, *span)]
         impression = section.role == "impression"
         sentences += [Sentence(start, end, section, impression) for start, end in spans]
     return _implicit_impression(text, sentences)
 
 
-def _split(text: str, start: int, end: int) -> list[tuple[int, int]]:
+def _split(text: str, start: int, end: int, abbreviations: frozenset[str]) -> list[tuple[int, int]]:
     spans = []
     begin = start
     for match in _BOUNDARY.finditer(text, start, end):
@@ -74,7 +77,9 @@ def _split(text: str, start: int, end: int) -> list[tuple[int, int]]:
         if "\n" in match[0]:
             if _is_soft_break(text, match, begin):
                 continue
-        elif _ABBREVIATION.search(text, max(begin, stop - 8), stop):
+        elif _ABBREVIATION.search(text, max(begin, stop - 8), stop) or (
+            abbreviations and text[max(begin, stop - 12) : stop - 1].rpartition(" ")[2].lower() in abbreviations
+        ):
             continue
         if _NUMBERING.fullmatch(text, begin, stop):
             continue

@@ -1,7 +1,7 @@
 """Slips of the pen in the words that matter most: one letter missing, too many, wrong, or two exchanged.
 
-Only long words of a list (category "misspelled" of the lexicon) are recognised, and only with their first letter right: "leison"
-is a lesion, "rectus" no rectum.
+Only long words of a list (category "misspelled" of the lexicon) are recognised, and only with their first letter right:
+"leison" is a lesion, "rectus" no rectum.
 """
 
 from __future__ import annotations

@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from dictamen.reports.lexicon import Lexicon
-from dictamen.reports.measurements import Measurement, SliceMention
+from dictamen.reports.measurements import Measurement, SliceMention, qualified
 from dictamen.reports.mentions import Mention
 from dictamen.reports.sentences import Sentence
 from dictamen.reports.tokens import Tokens
@@ -40,8 +41,8 @@ class Statement:
         return [mention for mention in mentions if mention.term.value in values]
 
     def between(self, start: int, end: int) -> str:
-        """Text from offset `start` to `end`."""
-        return self.text[start:end]
+        """Text from offset `start` to `end`, each word as it is read."""
+        return self.tokens.read_as(start, end) if self.tokens.translated else self.text[start:end]
 
     def commas(self, start: int, end: int) -> int:
         """Commas in text[start:end]."""
@@ -57,6 +58,21 @@ class Statement:
     def word(self, index: int) -> str:
         """Lower-case word, or "" outside the sentence."""
         return self.tokens.words[index] if self.first <= index < self.last else ""
+
+
+_LIMITS: tuple[Literal["max", "min", "approx"], ...] = ("max", "min", "approx")
+_TO_SIZE = 2
+"""Characters between a word on the exactness of a size and the size."""
+
+
+def _limited(size: Measurement, by_term: dict[str | tuple[str, str], list[Mention]]) -> Measurement:
+    """The size with what words of the lexicon say on its exactness; `measurements` knows the English ones."""
+    if size.qualifier is not None:
+        return size
+    for name in _LIMITS:
+        if any(0 <= size.start - mention.end <= _TO_SIZE for mention in by_term.get(("size", name), _NONE)):
+            return qualified(size, name)
+    return size
 
 
 def statements(
@@ -79,6 +95,7 @@ def statements(
             term = mention.term
             by_term.setdefault(term.category, []).append(mention)
             by_term.setdefault(term.key, []).append(mention)
+        sizes = measurements[bisect_left(measurement_starts, start) : bisect_left(measurement_starts, end)]
         yield Statement(
             text,
             tokens,
@@ -87,6 +104,6 @@ def statements(
             tokens.at(start),
             tokens.at(end),
             by_term,
-            measurements[bisect_left(measurement_starts, start) : bisect_left(measurement_starts, end)],
+            [_limited(size, by_term) for size in sizes] if tokens.translated else sizes,
             slices[bisect_left(slice_starts, start) : bisect_left(slice_starts, end)],
         )

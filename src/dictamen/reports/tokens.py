@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 _WORD = re.compile(r"[^\W_]+(?:['’][a-z]+)?")
@@ -19,44 +20,55 @@ class Tokens:
         text: the original text.
         words: lower-case words.
         starts, ends: offsets of each word, `text[start:end]`.
+        translated: some words are not those of the text but what they are read as.
     """
 
     text: str
     words: list[str]
     starts: list[int]
     ends: list[int]
+    translated: bool = False
 
     def at(self, offset: int) -> int:
         """Index of the first word that starts at or after `offset`."""
         return bisect_left(self.starts, offset)
+
+    def read_as(self, start: int, end: int) -> str:
+        """text[start:end] with each word as it is read; `start` and `end` are not within words."""
+        pieces, offset = [], start
+        for index in range(self.at(start), self.at(end)):
+            pieces += [self.text[offset : self.starts[index]], self.words[index]]
+            offset = self.ends[index]
+        return "".join([*pieces, self.text[offset:end]])
 
     def joined(self, index: int) -> bool:
         """Whether only a space, hyphen or line break stands between the word and the one before."""
         return self.text[self.ends[index - 1] : self.starts[index]] in _JOINED
 
 
-_SIDES = {"r": "right", "rt": "right", "rigth": "right", "l": "left", "lt": "left", "letf": "left"}
-"""Short and misspelled words for a side."""
 _LETTER_IS_NO_SIDE = re.compile(r"\.?/|\.? ?-?(?:spine|\d{1,2}\b(?!\s?(?:mm|cm|x|×)))", re.IGNORECASE)
 """Behind an "L" or "R" that is no side: "R/O", "L spine", "L 5"."""
+_NONE: Mapping[str, str] = {}
 
 
-def tokenize(text: str) -> Tokens:
-    """Split `text` into words; sides are spelled out ("R", "lt" -> "right", "left"); one linear pass."""
+def tokenize(text: str, meanings: Mapping[str, str] = _NONE) -> Tokens:
+    """Split `text` into words; one linear pass.
+
+    Args:
+        text: any text.
+        meanings: words to be read as others: "lt" as "left", "und" as "and" (`Lexicon.meanings`).
+    """
     spans = [match.span() for match in _WORD.finditer(text)]
     if not spans:
         return Tokens(text, [], [], [])
     words = "\n".join(_WORD.findall(text)).lower().split("\n")
     starts, ends = zip(*spans, strict=True)
-    if not _SIDES.keys().isdisjoint(words):
-        _spell_out_sides(text, words, starts, ends)
-    return Tokens(text, words, list(starts), list(ends))
-
-
-def _spell_out_sides(text: str, words: list[str], starts: tuple[int, ...], ends: tuple[int, ...]) -> None:
-    for index, word in enumerate(words):
-        if word in _SIDES and (len(word) > 1 or _is_side(text, words, index, starts[index], ends[index])):
-            words[index] = _SIDES[word]
+    translated = not meanings.keys().isdisjoint(words)
+    if translated:
+        for index, word in enumerate(words):
+            if word in meanings and (len(word) > 1 or _is_side(text, words, index, starts[index], ends[index])):
+                words[index] = meanings[word]
+    return Tokens(text, words, list(starts), list(ends), translated)
 
 
 def _is_side(text: str, words: list[str], index: int, start: int, end: int) -> bool:
