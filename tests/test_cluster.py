@@ -1,4 +1,4 @@
-"""A Dask cluster of two worker processes gives what one process gives, and says what is wrong with it."""
+"""A Dask cluster gives what one process gives, and says what is wrong with it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME = "Quillfeather"
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=logging.ERROR
+        n_workers=1, threads_per_worker=1, dashboard_address=None, silence_logs=logging.ERROR
     ) as local:
         yield local.scheduler_address
 

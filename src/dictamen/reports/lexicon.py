@@ -26,7 +26,7 @@ from typing import Any
 from dictamen.anatomy.words import american
 from dictamen.errors import InputError, UsageError
 from dictamen.reports.spelling import Typos
-from dictamen.reports.tokens import Tokens
+from dictamen.reports.tokens import JOINED, Tokens
 
 _LISTS = frozenset(["terms", "plurals", "remove"])
 ENGLISH = "en"
@@ -141,26 +141,41 @@ class Lexicon:
         """One attribute of one value."""
         return self._values.get(category, {}).get(value, {}).get(name, default)
 
-    def candidates(self, words: list[str]) -> list[int]:
-        """Indices of the words that a term can begin with."""
-        known, follow = self._root.known, self._follow
-        return [i for i, word in enumerate(words) if (known[word] if word in known else follow(self._root, word))]
+    def find(self, tokens: Tokens, first: int, last: int) -> list[tuple[int, int, tuple[Term, ...]]]:
+        """Terms among words [first, last), the longest where several begin: (first word, word behind, meanings).
+
+        Written out in one loop: it runs over each word of each report.
+        """
+        words, starts, ends, text = tokens.words, tokens.starts, tokens.ends, tokens.text
+        root, follow = self._root, self._follow
+        found = []
+        index = first
+        while index < last:
+            word = words[index]
+            state = root.known[word] if word in root.known else follow(root, word)
+            index += 1
+            if state is None:
+                continue
+            begin, terms, stop = index - 1, state.terms, index
+            behind = index
+            while behind < last and state.nodes:
+                word, known = words[behind], state.known
+                reached = known[word] if word in known else follow(state, word)
+                if reached is None or text[ends[behind - 1] : starts[behind]] not in JOINED:
+                    break
+                state = reached
+                behind += 1
+                if state.terms:
+                    terms, stop = state.terms, behind
+            if terms:
+                found.append((begin, stop, terms))
+                index = stop
+        return found
 
     def longest(self, tokens: Tokens, first: int) -> tuple[int, tuple[Term, ...]]:
         """The longest term that starts at word `first`: (words, meanings); (0, ()) where there is none."""
-        words, total = tokens.words, len(tokens.words)
-        best = _NOTHING
-        state, index = self._root, first
-        while index < total:
-            word, known = words[index], state.known
-            reached = known[word] if word in known else self._follow(state, word)
-            if reached is None or (index > first and not tokens.joined(index)):
-                break
-            state = reached
-            index += 1
-            if state.terms:
-                best = (index - first, state.terms)
-        return best
+        found = self.find(tokens, first, min(first + MAX_WORDS, len(tokens.words)))
+        return (found[0][1] - first, found[0][2]) if found and found[0][0] == first else _NOTHING
 
     def _follow(self, state: _State, word: str) -> _State | None:
         """Where `word` leads from a state; remembered, so that each pair is looked up once."""

@@ -35,7 +35,7 @@ NUMBER_WORDS = (
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
 )  # fmt: skip
 """Spelled numbers, each at its own index."""
-_SPELLED_UNIT = re.compile(rf"[ -]({_UNIT})\b", re.IGNORECASE)
+_SPELLED_UNIT = re.compile(rf"[ -](?<=[a-z][ -])({_UNIT})\b", re.IGNORECASE)
 _SPELLED = re.compile(rf"\b({'|'.join(NUMBER_WORDS)})$", re.IGNORECASE)
 _LONGEST_NUMBER_WORD = max(map(len, NUMBER_WORDS))
 _NOT_A_SIZE_AFTER = re.compile(
@@ -95,6 +95,7 @@ _SERIES_IMAGE = (
     (_IMAGE, re.compile(r"\(ima\s(?P<image>\d{1,4})\)", re.IGNORECASE)),
 )
 """(what a text without such a reference lacks, found fast; the reference)"""
+_SIGNS = (_PARENTHESIS, _RATIO, _IMAGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +127,11 @@ class SliceMention:
 
 def find_slices(text: str) -> list[SliceMention]:
     """References such as "(12:94)", "Im 64, Se 302", "image #12"; ordered by place, none inside another."""
+    likely = {sign: sign.search(text) is not None for sign in _SIGNS}
     matches = [
         (match.start(), rank, match)
         for rank, (sign, pattern) in enumerate(_SERIES_IMAGE)
-        if sign.search(text)
+        if likely[sign]
         for match in pattern.finditer(text)
     ]
     found: list[SliceMention] = []

@@ -34,19 +34,12 @@ class Mention(NamedTuple):
         return self.term.value
 
 
-def find_mentions(tokens: Tokens, lexicon: Lexicon) -> list[Mention]:
-    """All mentions in order of their place; linear in the number of words."""
-    starts, ends = tokens.starts, tokens.ends
-    longest = lexicon.longest
-    mentions = []
-    last = 0
-    for index in lexicon.candidates(tokens.words):
-        if index < last:
-            continue
-        length, terms = longest(tokens, index)
-        if length:
-            last = index + length
-            end = ends[last - 1]
-            for term in terms:
-                mentions.append(Mention(term, starts[index], end, index, last))
-    return mentions
+def find_mentions(tokens: Tokens, lexicon: Lexicon, first: int = 0, last: int | None = None) -> list[Mention]:
+    """All mentions among words [first, last) in order of their place; linear in the number of words."""
+    starts, ends, new = tokens.starts, tokens.ends, tuple.__new__
+    found = lexicon.find(tokens, first, len(tokens.words) if last is None else last)
+    return [
+        new(Mention, (term, starts[begin], ends[stop - 1], begin, stop))  # half the time of Mention(...)
+        for begin, stop, terms in found
+        for term in terms
+    ]

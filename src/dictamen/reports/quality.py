@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from operator import eq
 
 from dictamen.reports.schema import Flag, Span
 from dictamen.reports.tokens import Tokens
@@ -37,11 +38,13 @@ def noise(tokens: Tokens) -> Flag | None:
 def _odd(tokens: Tokens) -> list[Span]:
     """Some places that are odd: at least `MANY_ODD` where there are so many."""
     words, joined = tokens.words, tokens.joined
-    odd = [
-        (tokens.starts[i], tokens.ends[i + 2])
-        for i, (a, b, c) in enumerate(zip(words, words[1:], words[2:], strict=False))
-        if a == b == c and a.isalpha() and joined(i + 1) and joined(i + 2)
-    ]
+    odd: list[Span] = []
+    if any(map(eq, words, words[1:])):  # before looking closer: fast
+        odd = [
+            (tokens.starts[i], tokens.ends[i + 2])
+            for i, (a, b, c) in enumerate(zip(words, words[1:], words[2:], strict=False))
+            if a == b == c and a.isalpha() and joined(i + 1) and joined(i + 2)
+        ]
     for match in _ODD.finditer(tokens.text):
         odd.append(match.span())
         if len(odd) >= MANY_ODD:

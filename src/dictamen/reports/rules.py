@@ -14,7 +14,6 @@ from dictamen.reports.extract import read_anchors
 from dictamen.reports.lexicon import Lexicon, load
 from dictamen.reports.link import OrganMention, organ_mentions
 from dictamen.reports.measurements import find_measurements, find_slices
-from dictamen.reports.mentions import find_mentions
 from dictamen.reports.merge import merge
 from dictamen.reports.normality import cleared, normal_statements, removed_statements
 from dictamen.reports.organ_states import OrganStatement, clear_statements, organ_states
@@ -93,8 +92,11 @@ def statements_of(tokens: Tokens, lexicon: Lexicon) -> list[Statement]:
     text = tokens.text
     slices = find_slices(text)
     sentences = split_sentences(text, find_sections(text, lexicon), lexicon)
-    mentions = find_mentions(tokens, lexicon)
-    return list(statements(text, tokens, lexicon, sentences, mentions, find_measurements(text, slices), slices))
+    return list(statements(tokens, lexicon, sentences, find_measurements(text, slices), slices))
+
+
+_PLACES, _NORMAL, _REMOVED = ("organ", "part"), ("normal", "clear", "again"), ("removed", "absent")
+"""Categories without which a sentence names no place, calls nothing normal, removes nothing."""
 
 
 def _read_statement(statement: Statement, context: Context, reading: _Reading) -> None:
@@ -105,14 +107,21 @@ def _read_statement(statement: Statement, context: Context, reading: _Reading) -
         if organ is not None and context.last is not None and context.last.structure != organ:
             context.last = None
         context.listing = listed_by_heading(statement) if statement.sentence.section.lists_lesions else None
-    organs = organ_mentions(statement)
+    said = statement.mentions.keys()  # what is not said need not be looked for: most sentences say little
+    organs = organ_mentions(statement) if not said.isdisjoint(_PLACES) else []
     _place_earlier(statement, organs, context, reading)
-    reading.clear += normal_statements(statement, organs)
-    reading.removed += removed_statements(statement, organs)
-    drafts, denied = read_anchors(statement, organs, context)
-    limited = bool(statement.of("limited"))
-    reading.clear += [cleared(statement, structure, organ, limited=limited) for structure, organ in denied.structures]
-    reading.drafts += drafts
+    if not said.isdisjoint(_NORMAL):
+        reading.clear += normal_statements(statement, organs)
+    if not said.isdisjoint(_REMOVED):
+        reading.removed += removed_statements(statement, organs)
+    drafts: list[Draft] = []
+    if "lesion" in said or statement.measurements:
+        drafts, denied = read_anchors(statement, organs, context)
+        limited = "limited" in said
+        reading.clear += [
+            cleared(statement, structure, organ, limited=limited) for structure, organ in denied.structures
+        ]
+        reading.drafts += drafts
     _remember(statement, organs, context, drafts)
 
 
@@ -150,7 +159,7 @@ def _remember(statement: Statement, organs: list[OrganMention], context: Context
         context.topic_age += 1
         if context.topic_age > TOPIC_SENTENCES or statement.of("distractor"):
             context.topic = None
-    if opens_list(statement) and statement.of("lesion"):
+    if statement.of("lesion") and opens_list(statement):
         context.listing = current[-1] if current else unlocated(statement)
     elif not statement.measurements:
         context.listing = None

@@ -96,9 +96,19 @@ def _headings(text: str) -> Iterator[re.Match[str]]:
     """What has the form of a heading, in order, none within another."""
     end = 0
     for start in chain((0,), (place.end() for place in _MAY_PRECEDE.finditer(text))):
-        if start >= end and (match := _HEADING.match(text, start)) is not None:
+        if start >= end and _may_be_heading(text, start) and (match := _HEADING.match(text, start)) is not None:
             yield match
             end = match.end()
+
+
+_LONGEST_HEADING = 100
+"""Characters, numbering and asterisks included."""
+
+
+def _may_be_heading(text: str, start: int) -> bool:
+    """Whether a colon, line break, asterisk or the end comes soon: much faster than trying the pattern."""
+    stop = start + _LONGEST_HEADING
+    return stop >= len(text) or any(text.find(mark, start, stop) >= 0 for mark in ":\n*")
 
 
 def _holds_findings(text: str, start: int, end: int) -> bool:
@@ -167,18 +177,13 @@ def _place(
 
 def _organs(name: str, lexicon: Lexicon) -> tuple[tuple[str, ...], bool]:
     """Organs that a heading names, and whether it names a lesion."""
-    tokens = tokenize(name, lexicon.meanings)
     organs: list[str] = []
     lesion = False
-    index = 0
-    while index < len(tokens.words):
-        length, terms = lexicon.longest(tokens, index)
-        for term in terms:
-            if term.category == "organ":
-                organs.append(term.value)
-            elif term.category == "lesion" and term.value == "node":
-                organs.append("lymph_node")
-            elif term.category == "lesion":
-                lesion = True
-        index += max(length, 1)
+    for mention in find_mentions(tokenize(name, lexicon.meanings), lexicon):
+        if mention.category == "organ":
+            organs.append(mention.value)
+        elif mention.category == "lesion" and mention.value == "node":
+            organs.append("lymph_node")
+        elif mention.category == "lesion":
+            lesion = True
     return tuple(dict.fromkeys(organs)), lesion

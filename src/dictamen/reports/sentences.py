@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -24,6 +25,7 @@ _ABBREVIATION = re.compile(
     re.IGNORECASE,
 )
 _NUMBERING = re.compile(r"\s{0,4}(?:\d{1,2}[.)]|[-*–])?\s{0,4}$")
+_LONGEST_NUMBERING = 11
 _CONTINUES = re.compile(r"(?:[a-z(,]|\d{1,3}(?:\.\d+)?\s?(?:mm|cm)\b)")
 _OPEN_END = re.compile(
     r"(?:,|\b(?:the|of|in|and|with|a|an|to|for|at|is|are|on|or|from|by|without|no|along|within|right|left|than|as))\s{0,3}$",
@@ -63,7 +65,7 @@ def split_sentences(text: str, sections: list[Section], lexicon: Lexicon) -> lis
             continue
         spans = _split(text, section.start, section.end, lexicon.abbreviations)
         if not lexicon.capitalised_nouns:
-            spans = [piece for span in spans for piece in _run_on(text, *span)]
+            spans = _run_on(text, spans)
         impression = section.role == "impression"
         sentences += [Sentence(start, end, section, impression) for start, end in spans]
     return _implicit_impression(text, sentences)
@@ -77,16 +79,25 @@ def _split(text: str, start: int, end: int, abbreviations: frozenset[str]) -> li
         if "\n" in match[0]:
             if _is_soft_break(text, match, begin):
                 continue
-        elif _ABBREVIATION.search(text, max(begin, stop - 8), stop) or (
-            abbreviations and text[max(begin, stop - 12) : stop - 1].rpartition(" ")[2].lower() in abbreviations
-        ):
+        elif _is_abbreviation(text, begin, stop, abbreviations):
             continue
-        if _NUMBERING.fullmatch(text, begin, stop):
+        if stop - begin <= _LONGEST_NUMBERING and _NUMBERING.fullmatch(text, begin, stop):
             continue
         spans.append((begin, stop))
         begin = match.end()
     spans.append((begin, end))
-    return [piece for first, last in spans for piece in _pieces(first, last) if _WORD.search(text, *piece)]
+    if any(last - first > MAX_SENTENCE for first, last in spans):
+        spans = [piece for span in spans for piece in _pieces(*span)]
+    return [span for span in spans if _WORD.search(text, *span)]
+
+
+def _is_abbreviation(text: str, begin: int, stop: int, abbreviations: frozenset[str]) -> bool:
+    """Whether the full stop before `stop` ends an abbreviation; none has seven letters."""
+    if text[max(begin, stop - 8) : stop - 1].isalpha():
+        return False
+    if _ABBREVIATION.search(text, max(begin, stop - 8), stop):
+        return True
+    return bool(abbreviations) and text[max(begin, stop - 12) : stop - 1].rpartition(" ")[2].lower() in abbreviations
 
 
 def _pieces(start: int, end: int) -> list[tuple[int, int]]:
@@ -104,13 +115,18 @@ def _is_soft_break(text: str, match: re.Match[str], begin: int) -> bool:
     return _CONTINUES.match(text, match.end()) is not None or _OPEN_END.search(before) is not None
 
 
-def _run_on(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """Split a list that lost its punctuation before each capitalised word."""
-    starts = [match.end() for match in _CAPITAL_START.finditer(text, start, end)]
-    if len(starts) < _RUN_ON:
-        return [(start, end)]
-    edges = [start, *starts, end]
-    return list(pairwise(edges))
+def _run_on(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Split each list that lost its punctuation before each capitalised word."""
+    if not spans:
+        return spans
+    capitals = [match.end() for match in _CAPITAL_START.finditer(text, spans[0][0], spans[-1][1])]
+    if len(capitals) < _RUN_ON:
+        return spans
+    pieces: list[tuple[int, int]] = []
+    for start, end in spans:
+        starts = capitals[bisect_right(capitals, start) : bisect_left(capitals, end)]
+        pieces += pairwise([start, *starts, end]) if len(starts) >= _RUN_ON else [(start, end)]
+    return pieces
 
 
 def _implicit_impression(text: str, sentences: list[Sentence]) -> list[Sentence]:

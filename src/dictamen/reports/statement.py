@@ -9,7 +9,7 @@ from typing import Literal
 
 from dictamen.reports.lexicon import Lexicon
 from dictamen.reports.measurements import Measurement, SliceMention, qualified
-from dictamen.reports.mentions import Mention
+from dictamen.reports.mentions import Mention, find_mentions
 from dictamen.reports.sentences import Sentence
 from dictamen.reports.tokens import Tokens
 
@@ -17,9 +17,9 @@ _NONE: list[Mention] = []
 """Shared by all statements without a mention of a category; never changed."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Statement:
-    """A sentence, its words, mentions by category, sizes and slice references."""
+    """A sentence, its words, mentions by category, sizes and slice references; never changed."""
 
     text: str
     tokens: Tokens
@@ -27,17 +27,15 @@ class Statement:
     sentence: Sentence
     first: int
     last: int
-    by_term: dict[str | tuple[str, str], list[Mention]]
+    mentions: dict[str, list[Mention]]
     measurements: list[Measurement]
     slices: list[SliceMention]
 
     def of(self, category: str, *values: str) -> list[Mention]:
         """Mentions of a category, optionally only some values, in order."""
-        mentions = self.by_term.get(category, _NONE)
+        mentions = self.mentions.get(category, _NONE)
         if not values or not mentions:
             return mentions
-        if len(values) == 1:
-            return self.by_term.get((category, values[0]), _NONE)
         return [mention for mention in mentions if mention.term.value in values]
 
     def between(self, start: int, end: int) -> str:
@@ -65,45 +63,39 @@ _TO_SIZE = 2
 """Characters between a word on the exactness of a size and the size."""
 
 
-def _limited(size: Measurement, by_term: dict[str | tuple[str, str], list[Mention]]) -> Measurement:
+def _limited(size: Measurement, mentions: dict[str, list[Mention]]) -> Measurement:
     """The size with what words of the lexicon say on its exactness; `measurements` knows the English ones."""
     if size.qualifier is not None:
         return size
     for name in _LIMITS:
-        if any(0 <= size.start - mention.end <= _TO_SIZE for mention in by_term.get(("size", name), _NONE)):
+        said = [mention for mention in mentions.get("size", _NONE) if mention.term.value == name]
+        if any(0 <= size.start - mention.end <= _TO_SIZE for mention in said):
             return qualified(size, name)
     return size
 
 
 def statements(
-    text: str,
     tokens: Tokens,
     lexicon: Lexicon,
     sentences: list[Sentence],
-    mentions: list[Mention],
     measurements: list[Measurement],
     slices: list[SliceMention],
 ) -> Iterator[Statement]:
-    """Distribute what was found in the whole text over its sentences."""
-    mention_starts = [mention.start for mention in mentions]
+    """Each sentence with its mentions and its part of what was found in the whole text."""
     measurement_starts = [measurement.start for measurement in measurements]
     slice_starts = [slice_.start for slice_ in slices]
     for sentence in sentences:
         start, end = sentence.start, sentence.end
-        by_term: dict[str | tuple[str, str], list[Mention]] = {}
-        for mention in mentions[bisect_left(mention_starts, start) : bisect_left(mention_starts, end)]:
-            term = mention.term
-            by_term.setdefault(term.category, []).append(mention)
-            by_term.setdefault(term.key, []).append(mention)
+        first, last = tokens.at(start), tokens.at(end)
+        mentions: dict[str, list[Mention]] = {}
+        for mention in find_mentions(tokens, lexicon, first, last):
+            category = mention.term.category
+            if category in mentions:
+                mentions[category].append(mention)
+            else:
+                mentions[category] = [mention]
         sizes = measurements[bisect_left(measurement_starts, start) : bisect_left(measurement_starts, end)]
-        yield Statement(
-            text,
-            tokens,
-            lexicon,
-            sentence,
-            tokens.at(start),
-            tokens.at(end),
-            by_term,
-            [_limited(size, by_term) for size in sizes] if tokens.translated else sizes,
-            slices[bisect_left(slice_starts, start) : bisect_left(slice_starts, end)],
-        )
+        if tokens.translated:
+            sizes = [_limited(size, mentions) for size in sizes]
+        inside = slices[bisect_left(slice_starts, start) : bisect_left(slice_starts, end)] if slices else []
+        yield Statement(tokens.text, tokens, lexicon, sentence, first, last, mentions, sizes, inside)
