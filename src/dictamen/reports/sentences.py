@@ -25,7 +25,8 @@ _ABBREVIATION = re.compile(
     re.IGNORECASE,
 )
 _NUMBERING = re.compile(r"\s{0,4}(?:\d{1,2}[.)]|[-*–])?\s{0,4}$")
-_LONGEST_NUMBERING = 11
+_LONGEST_NUMBERING, _SEVEN = 11, 7
+"""Letters of a numbering, and letters that no abbreviation has."""
 _CONTINUES = re.compile(r"(?:[a-z(,]|\d{1,3}(?:\.\d+)?\s?(?:mm|cm)\b)")
 _OPEN_END = re.compile(
     r"(?:,|\b(?:the|of|in|and|with|a|an|to|for|at|is|are|on|or|from|by|without|no|along|within|right|left|than|as))\s{0,3}$",
@@ -93,7 +94,8 @@ def _split(text: str, start: int, end: int, abbreviations: frozenset[str]) -> li
 
 def _is_abbreviation(text: str, begin: int, stop: int, abbreviations: frozenset[str]) -> bool:
     """Whether the full stop before `stop` ends an abbreviation; none has seven letters."""
-    if text[max(begin, stop - 8) : stop - 1].isalpha():
+    before = text[max(begin, stop - 8) : stop - 1]
+    if len(before) == _SEVEN and before.isalpha():
         return False
     if _ABBREVIATION.search(text, max(begin, stop - 8), stop):
         return True
