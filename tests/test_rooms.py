@@ -9,7 +9,7 @@ ROOMS = [
     "anatomy", "reports", "imaging", "cohort", "supervision", "losses", "models", "inference", "evaluation",
     "training", "pretraining", "prompting", "review", "refinement", "phantom", "experiments", "cli",
 ]  # fmt: skip
-FOUNDATION = {"errors", "interval", "files", "parallel", "_version"}
+FOUNDATION = {"addresses", "errors", "interval", "files", "parallel", "_version"}
 SOURCE = Path(dictamen.__file__).parent
 
 
