@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from dictamen.cohort.build import build_cohort
     from dictamen.cohort.store import Cohort
     from dictamen.errors import DictamenError, InputError, ResourceError, UsageError
+    from dictamen.evaluation.audit import audit
     from dictamen.evaluation.evaluate import evaluate
     from dictamen.experiments.experiment import run_experiment
     from dictamen.inference.predict import predict
@@ -35,6 +36,7 @@ _HOMES = {
     "ResourceError": "dictamen.errors",
     "TrainConfig": "dictamen.training.config",
     "UsageError": "dictamen.errors",
+    "audit": "dictamen.evaluation.audit",
     "build_cohort": "dictamen.cohort.build",
     "evaluate": "dictamen.evaluation.evaluate",
     "predict": "dictamen.inference.predict",
@@ -56,6 +58,7 @@ __all__ = [
     "ResourceError",
     "TrainConfig",
     "UsageError",
+    "audit",
     "build_cohort",
     "evaluate",
     "predict",

@@ -14,8 +14,11 @@ from dictamen.errors import ResourceError, UsageError, resource_errors
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, mode: int = 0o644) -> Iterator[Path]:
     """Yield a temporary path beside `path` (same suffixes); on success fsync it and rename it to `path`.
+
+    Args:
+        mode: who may read and write it.
 
     Raises:
         UsageError: `path` is a folder, or lies below a file.
@@ -33,15 +36,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-            temporary.chmod(0o644)
+            temporary.chmod(mode)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    with atomic_path(path) as temporary:
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
+    """Write UTF-8 text atomically; `private` for what quotes reports: its owner alone can read it."""
+    with atomic_path(path, mode=0o600 if private else 0o644) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

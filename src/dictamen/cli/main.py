@@ -27,6 +27,7 @@ VERBS = {
     "train": "Train a segmentation model from masks and reports.",
     "predict": "Segment volumes with a trained model.",
     "evaluate": "Measure predictions against masks or against reports alone.",
+    "audit": "List where masks and reports contradict each other.",
     "review": "Score masks region by region on a web page of this machine.",
     "refine": "Repair masks from region scores.",
     "feedback": "Take feedback out of a cohort, or into it.",

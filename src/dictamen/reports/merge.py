@@ -121,7 +121,12 @@ def _same_sized(old: Draft, new: Draft, *, restated: bool) -> bool:
     if old.slices and new.slices and old.slices[0] != new.slices[0]:
         return False
     same_slice = bool(old.slices) and old.slices[:1] == new.slices[:1]
-    other_axes = len(old.diameters_mm) != len(new.diameters_mm) and not new.slices and old.place == new.place
+    other_axes = (
+        len(old.diameters_mm) != len(new.diameters_mm)
+        and not new.slices
+        and old.place == new.place
+        and not new.indefinite
+    )
     if _kinds_differ(old, new) and not restated:
         return False
     return restated or same_slice or other_axes or new.definite

@@ -147,7 +147,8 @@ def _relative(own: _Facts, rest: Sequence[_Facts]) -> list[str]:
 
 def sentence_span(text: str, span: tuple[int, int]) -> tuple[int, int]:
     """Offsets of the sentence of a report in which a span begins; the span itself where no sentence has it."""
-    for sentence in split_sentences(text, find_sections(text, lexicon.load())):
+    words = lexicon.load()
+    for sentence in split_sentences(text, find_sections(text, words), words):
         if sentence.start <= span[0] < sentence.end:
             return sentence.start, max(sentence.end, span[1])
     return span
