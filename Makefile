@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo-run
 
-.PHONY: demo test lint types bench setup clean
+.PHONY: demo test lint types bench nnunet setup clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.installed
@@ -30,5 +30,19 @@ types: setup
 bench: setup  ## every benchmark; tables go to benchmarks/results (hours)
 	for file in $$(ls benchmarks/*/*.py); do $(BIN)/python $$file || exit 1; done
 
+NNUNET := .venv-nnunet
+# a pair that fits together: nnU-Net imports torchvision, and the torch of constraints.txt has none on every machine
+NNUNET_TORCH ?= torch==2.14.1 torchvision==0.29.1
+
+nnunet: $(NNUNET)/.installed  ## nnU-Net in a virtual environment of its own (5.5 GB), and the tests of its plug-in
+	OMP_NUM_THREADS=1 $(NNUNET)/bin/python -m pytest tests/nnunet
+
+$(NNUNET)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(NNUNET)
+	grep -v '^torch==' constraints.txt > $(NNUNET)/constraints.txt
+	$(NNUNET)/bin/python -m pip install --quiet --disable-pip-version-check -c $(NNUNET)/constraints.txt $(NNUNET_TORCH)
+	$(NNUNET)/bin/python -m pip install --quiet --disable-pip-version-check -c $(NNUNET)/constraints.txt -e '.[nnunet]' pytest hypothesis
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(NNUNET) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -7,7 +7,7 @@ import dictamen
 
 ROOMS = [
     "anatomy", "reports", "imaging", "cohort", "supervision", "losses", "models", "inference", "evaluation",
-    "training", "pretraining", "prompting", "review", "refinement", "phantom", "experiments", "cli",
+    "training", "pretraining", "prompting", "review", "refinement", "nnunet", "phantom", "experiments", "cli",
 ]  # fmt: skip
 FOUNDATION = {"addresses", "errors", "interval", "files", "parallel", "_version"}
 SOURCE = Path(dictamen.__file__).parent

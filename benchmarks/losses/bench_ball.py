@@ -1,13 +1,17 @@
-"""Search of the best centre: ours against a direct convolution and a plain FFT one, interleaved in one process.
+"""Search of the best centres: ours against plain implementations, interleaved in one process.
 
-    OMP_NUM_THREADS=2 python benchmarks/losses/bench_ball.py
+    OMP_NUM_THREADS=1 python benchmarks/losses/bench_ball.py
 
-Writes benchmarks/results/ball_search.md. The argmax must be the same; where it is not, the table says so.
+Plain ones: a loop over lesions with one conv3d of the whole patch and one argmax each; the same on our crop of the
+region; one complex FFT of the whole patch each. Times are CPU seconds of one thread (what other jobs of the machine
+take is not in them). Writes benchmarks/results/ball_search.md. The argmax must be the same; where it is not, the table
+says so.
 """
 
 from __future__ import annotations
 
-import sys
+import os
+import statistics
 import time
 from collections.abc import Callable
 from datetime import date
@@ -19,64 +23,94 @@ from torch.nn import functional
 
 from dictamen.losses.ball_plan import plan_balls
 from dictamen.losses.ball_targets import best_centre, smoothing_kernel
+from dictamen.losses.crops import crop
 
 SEED = 0
-ROUNDS = 3
+CASES = ((64, 11, 1), (96, 31, 1), (96, 31, 4), (128, 60, 1))
+"""Patch side, diameter in voxels, lesions (each of another study of the batch)."""
+OURS_ROUNDS, PLAIN_ROUNDS = 25, 3
+LONG_CASE = 31
+"""Diameter from which a direct convolution takes long and is run once."""
 RESULT = Path(__file__).parents[1] / "results" / "ball_search.md"
+Centre = tuple[int, ...]
 
 
-def direct(q: Tensor, kernel: Tensor) -> int:
-    """The definition: one conv3d."""
-    return int(functional.conv3d(q[None], kernel[None], padding=[n // 2 for n in kernel.shape[1:]]).argmax())
+def direct(q: Tensor, kernel: Tensor) -> list[int]:
+    """The definition: for each lesion one conv3d and one argmax, read back."""
+    half = [n // 2 for n in kernel.shape[1:]]
+    return [
+        int(functional.conv3d(q[i][None, None], kernel[i][None, None], padding=half).argmax()) for i in range(len(q))
+    ]
 
 
-def plain_fft(q: Tensor, kernel: Tensor) -> int:
-    """Full linear convolution by complex FFT, sizes as they come."""
+def plain_fft(q: Tensor, kernel: Tensor) -> list[int]:
+    """Full linear convolution by complex FFT, sizes as they come, one lesion after the other."""
     shape = [n + k - 1 for n, k in zip(q.shape[1:], kernel.shape[1:], strict=True)]
-    full = torch.fft.ifftn(torch.fft.fftn(q[0], s=shape) * torch.fft.fftn(kernel[0], s=shape)).real
-    half = [k // 2 for k in kernel.shape[1:]]
-    x, y, z = (full.narrow(0, half[0], q.shape[1]), half[1], half[2])
-    return int(x[:, y : y + q.shape[2], z : z + q.shape[3]].argmax())
+    cut = tuple(slice(k // 2, k // 2 + n) for n, k in zip(q.shape[1:], kernel.shape[1:], strict=True))
+    return [
+        int(torch.fft.ifftn(torch.fft.fftn(q[i], s=shape) * torch.fft.fftn(kernel[i], s=shape)).real[cut].argmax())
+        for i in range(len(q))
+    ]
 
 
-def fastest(runs: dict[str, Callable[[], int]]) -> tuple[dict[str, float], dict[str, int]]:
-    """Least seconds of each, interleaved, and what each found."""
-    seconds, found = dict.fromkeys(runs, float("inf")), dict.fromkeys(runs, -1)
-    for _ in range(ROUNDS):
+def timed(runs: dict[str, Callable[[], list[Centre]]], rounds: dict[str, int]) -> tuple[dict[str, float], bool]:
+    """Median seconds of each, interleaved, and whether all found the same centres."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    found = {name: run() for name, run in runs.items() if rounds[name] > 1}  # the first call is not timed
+    for turn in range(max(rounds.values())):
         for name, run in runs.items():
-            start = time.perf_counter()
-            found[name] = run()
-            seconds[name] = min(seconds[name], time.perf_counter() - start)
-    return seconds, found
+            if turn < rounds[name]:
+                start = time.process_time()
+                found[name] = run()
+                seconds[name].append(time.process_time() - start)
+    first = next(iter(found.values()))
+    return {name: statistics.median(values) for name, values in seconds.items()}, all(
+        v == first for v in found.values()
+    )
 
 
-def compare(size: int, diameter: int) -> str:
-    """One row of the table: an organ (ellipsoid of .7 of the patch), noise with one lesion-like bump."""
+def compare(size: int, diameter: int, lesions: int) -> str:
+    """One row of the table: an organ (ellipsoid of .7 of the patch), noise with one lesion-like bump, a study each."""
     generator = torch.Generator().manual_seed(SEED)
     axis = torch.linspace(-1, 1, size)
     squared = axis[:, None, None] ** 2 + axis[None, :, None] ** 2 + axis[None, None, :] ** 2
-    region = (squared < 0.49).to(torch.uint8)[None, None]
-    logits = torch.randn(1, 1, size, size, size, generator=generator) - 3 + 4 * torch.exp(-((squared - 0.1) ** 2) * 50)
-    diameters, spacing = torch.full((1, 3), float(diameter)), torch.ones(1, 3)
-    plan = plan_balls(region, torch.zeros(1, 3, dtype=torch.long), diameters, spacing)
-    whole = torch.where(region[0] > 0, logits[0].sigmoid(), 0)
+    region = (squared < 0.49).to(torch.uint8).expand(lesions, 1, -1, -1, -1).contiguous()
+    noise = torch.randn(lesions, 1, size, size, size, generator=generator)
+    logits = noise - 3 + 4 * torch.exp(-((squared - 0.1) ** 2) * 50)
+    diameters, spacing = torch.full((lesions, 3), float(diameter)), torch.ones(lesions, 3)
+    index = torch.tensor([[study, 0, 0] for study in range(lesions)])
+    plan = plan_balls(region, index, diameters, spacing)
+    whole = torch.where(region[:, 0] > 0, logits[:, 0].sigmoid(), 0)
     # the region is convex and the bump inside, so the maximum over the region is the maximum of all
     kernel = smoothing_kernel(diameters[:, 0] / 2, spacing, (diameter // 2,) * 3)
-    (start,), (n, m, o) = plan.start, plan.size
-    box = (slice(None), *(slice(s, s + w) for s, w in zip(start, plan.size, strict=True)))
+    scores = crop(logits, plan.rows, plan.start, plan.size)
+    free = crop(region, plan.rows, plan.start, plan.size) > 0
+    cropped = torch.where(free, scores.sigmoid(), 0)
+    start, (n, m, o) = plan.start[0], plan.size
 
-    def ours() -> int:
-        centre, _ = best_centre(logits[0][box], region[0][box] > 0, diameters[:, 0], spacing, plan.rounds[0])
-        x, y, z = (int(c) + s for c, s in zip(centre[0], start, strict=True))
-        return (x * size + y) * size + z
+    def places(flat: list[int], extent: tuple[int, ...], shift: tuple[int, ...]) -> list[Centre]:
+        unravelled = [(i // (extent[1] * extent[2]), i // extent[2] % extent[1], i % extent[2]) for i in flat]
+        return [tuple(a + b for a, b in zip(place, shift, strict=True)) for place in unravelled]
 
-    seconds, found = fastest(
-        {"ours": ours, "plain": lambda: plain_fft(whole, kernel), "direct": lambda: direct(whole, kernel)}
+    def ours() -> list[Centre]:
+        centre, _ = best_centre(scores, free, diameters[:, 0], spacing, plan.rounds[0])
+        return [tuple(a + b for a, b in zip(place, start, strict=True)) for place in centre.tolist()]
+
+    few = 1 if diameter >= LONG_CASE else PLAIN_ROUNDS
+    full, none = (size,) * 3, (0, 0, 0)
+    seconds, same = timed(
+        {
+            "ours": ours,
+            "direct": lambda: places(direct(whole, kernel), full, none),
+            "crop": lambda: places(direct(cropped, kernel), (n, m, o), start),
+            "fft": lambda: places(plain_fft(whole, kernel), full, none),
+        },
+        {"ours": OURS_ROUNDS, "direct": few, "crop": few, "fft": PLAIN_ROUNDS},
     )
-    ratios = [f"{seconds[other] / seconds['ours']:.1f}" for other in ("direct", "plain")]
-    times = [f"{1e3 * seconds[name]:.1f}" for name in ("ours", "plain", "direct")]
-    same = "yes" if len(set(found.values())) == 1 else f"no: {found}"
-    return " | ".join([f"| {size}^3", str(diameter), f"{n}x{m}x{o}", *times, *ratios, same]) + " |"
+    times = [f"{1e3 * value:.1f}" for value in seconds.values()]
+    ratios = [f"{seconds[other] / seconds['ours']:.0f}" for other in ("direct", "crop", "fft")]
+    cells = [f"{size}^3", str(diameter), str(lesions), f"{n}x{m}x{o}", *times, *ratios, "yes" if same else "NO"]
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -84,19 +118,20 @@ def main() -> None:
     lines = [
         "# Ball search: time of one smoothing and argmax",
         "",
-        f"{date.today()}, seed {SEED}, least of {ROUNDS} interleaved rounds, {torch.get_num_threads()} threads,",
-        f"torch {torch.__version__}; other jobs were running, so single times are upper bounds.",
-        f"Command: `python benchmarks/losses/{Path(sys.argv[0]).name}`.",
+        f"{date.today()}, seed {SEED}, CPU time, medians of {OURS_ROUNDS} (ours) and {PLAIN_ROUNDS} (plain; direct "
+        f"ones of {LONG_CASE} voxels and more: 1) interleaved rounds, {torch.get_num_threads()} thread, "
+        f"torch {torch.__version__}, "
+        f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} shared cores.",
+        "Command: `OMP_NUM_THREADS=1 python benchmarks/losses/bench_ball.py`.",
         "",
-        "| patch | d, voxels | crop | ours ms | plain FFT ms | conv3d ms | conv3d / ours | FFT / ours | same argmax |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| patch | d, voxels | lesions | crop | ours ms | conv3d ms | conv3d on the crop ms | FFT ms "
+        "| conv3d / ours | on the crop / ours | FFT / ours | same argmax |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for size in (64, 96):
-        for diameter in (11, 21, 31):
-            lines.append(compare(size, diameter))
-            print(lines[-1], flush=True)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for case in CASES:
+        lines.append(compare(*case))
+        print(lines[-1], flush=True)
+        RESULT.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

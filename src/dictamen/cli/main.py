@@ -32,6 +32,7 @@ VERBS = {
     "refine": "Repair masks from region scores.",
     "feedback": "Take feedback out of a cohort, or into it.",
     "anatomy": "Look up anatomical concepts, their names and relations.",
+    "nnunet": "Use reports in nnU-Net's own training.",
     "experiment": "Train and compare arms of supervision over seeds.",
 }
 INTERRUPTED = 130

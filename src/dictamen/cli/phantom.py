@@ -30,6 +30,9 @@ def phantom(
     image_numbers: Annotated[
         bool, typer.Option("--image-numbers", help="Reports name the slice of each lesion that they measure.")
     ] = False,
+    nnunet: Annotated[
+        bool, typer.Option("--nnunet", help="Write nnU-Net's raw layout with reports.csv; DIR is a Dataset001_Name.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder that is not empty.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
@@ -50,6 +53,7 @@ def phantom(
             tasks=tuple(name.strip() for name in tasks.split(",")),
             all_masks=all_masks,
             image_numbers=image_numbers,
+            nnunet=nnunet,
             overwrite=overwrite,
             progress=progress,
         )

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -23,6 +24,7 @@ from dictamen.imaging.volume import Volume
 from dictamen.parallel import map_studies
 from dictamen.phantom.body import LABEL_OF
 from dictamen.phantom.lesions import DIAMETERS_MM
+from dictamen.phantom.nnunet_layout import check_name, write_nnunet
 from dictamen.phantom.study import Split, Study, StudyPlan, lesion_plans, make_study
 
 FOLLOW_UP = 0.08
@@ -78,6 +80,7 @@ def write_phantom(
     all_masks: bool = False,
     image_numbers: bool = False,
     tasks: tuple[str, ...] = ("kidney", "liver", "pancreas"),
+    nnunet: bool = False,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> PhantomSummary:
@@ -91,6 +94,7 @@ def write_phantom(
         all_masks: every training study has its mask in studies.csv, for the upper bound.
         image_numbers: reports name the axial slice of each lesion that they measure, counted from the head.
         tasks: organs whose tumours are labelled 1, 2, ... in this order.
+        nnunet: write nnU-Net's raw layout instead of studies.csv, see `nnunet_layout`.
         progress: called with (done, all) after each study.
 
     Raises:
@@ -98,11 +102,37 @@ def write_phantom(
         ResourceError: disk full, folder not writable.
     """
     _check(studies=studies, masks=masks, validation=validation, test=test, spacing_mm=spacing_mm, tasks=tasks)
+    if nnunet:
+        check_name(output)
     output = output_folder(output, overwrite=overwrite)
     plans = _plans(studies, spacing_mm=spacing_mm, seed=seed, tasks=tasks)
     plans = [replace(plan, image_numbers=image_numbers) for plan in plans]
     splits = _splits(plans, validation=validation, test=test, seed=seed)
     masked = _masked(plans, splits, masks=masks, all_masks=all_masks)
+    if nnunet:
+        for name in ("imagesTr", "labelsTr", "imagesTs", "labelsTs", "truth"):
+            shutil.rmtree(output / name, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=output) as folder:
+            plain = Path(folder)
+            written = _write_plain(plain, plans, splits, masked, tasks, jobs=jobs, progress=progress)
+            write_nnunet(plain, output)
+            (plain / "truth").rename(output / "truth")
+    else:
+        written = _write_plain(output, plans, splits, masked, tasks, jobs=jobs, progress=progress)
+    return _summary(output, written, splits, masked, tasks)
+
+
+def _write_plain(
+    output: Path,
+    plans: Sequence[StudyPlan],
+    splits: dict[str, Split],
+    masked: set[str],
+    tasks: Sequence[str],
+    *,
+    jobs: int,
+    progress: Callable[[int, int], None] | None,
+) -> list[_Written]:
+    """Write all studies in the plain layout."""
     for name in ("lesions", "truth"):  # an older cohort's masks must not stay beside the new studies.csv
         shutil.rmtree(output / name, ignore_errors=True)
     function = partial(_write_study, output=output, masked=frozenset(masked))
@@ -113,7 +143,7 @@ def write_phantom(
         if outcome.value is not None:
             written.append(outcome.value)
     _write_tables(output, written, splits, masked, tasks)
-    return _summary(output, written, splits, masked, tasks)
+    return written
 
 
 def _check(*, studies: int, masks: int, validation: int, test: int, spacing_mm: float, tasks: Sequence[str]) -> None:

@@ -151,6 +151,37 @@ class StudySupervisor:
         _forget_padding(state, start, regions.shape)
         return rows.patch(state, regions.spacing_mm)
 
+    def patch_from_maps(
+        self,
+        regions: StudyRegions,
+        maps: npt.NDArray[np.integer],
+        state: UInt8Array,
+        spacing_mm: Sequence[float],
+        *,
+        ledger: Ledger | None = None,
+    ) -> StudyPatch:
+        """Supervision of a patch that was rotated, scaled or mirrored together with maps of its regions.
+
+        Args:
+            maps: [targets, X, Y, Z], n + 1 where the n-th of the label's `regions` lies, as `StudyRegions.maps` writes
+                them.
+            state: [L, X, Y, Z] of what is known, used as it is.
+            spacing_mm: of the patch as it is now; a region is whole when its volume in mm3 is.
+            ledger: counts what was used and what was deferred.
+        """
+        ledger = Ledger() if ledger is None else ledger
+        ledger.patches += 1
+        ledger.defer_all(regions.deferred)
+        rows, everywhere = _Rows(len(state), state.shape), (slice(None),) * 3
+        voxel_share = float(np.prod(spacing_mm) / np.prod(regions.spacing_mm))
+        for region, number in regions.numbered():
+            mask = maps[region.label] == number
+            voxels = int(np.count_nonzero(mask))
+            if voxels and region.kind != "unknown":
+                whole = voxels * voxel_share / region.voxels >= WHOLE_SHARE
+                self._add(rows, region, everywhere, mask, whole=whole, ledger=ledger)
+        return rows.patch(state, spacing_mm)
+
     def patch_from_masks(
         self,
         organs_patch: LabelMap,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -106,6 +107,22 @@ class StudyRegions:
     def other_boxes(self) -> tuple[BoxArray, ...]:
         """Boxes of the regions that are free of lesions."""
         return tuple(region.box for region in self.regions if region.kind == "absent")
+
+    def numbered(self) -> Iterator[tuple[StudyRegion, int]]:
+        """Each region with its number among those of its label, from 1: its value in `maps`."""
+        count: Counter[int] = Counter()
+        for region in self.regions:
+            count[region.label] += 1
+            yield region, count[region.label]
+
+    def maps(self, start: Sequence[int], size: Sequence[int]) -> npt.NDArray[np.int16]:
+        """[targets, X, Y, Z]: the number of the region that each voxel of [start, start + size) lies in, 0 in none."""
+        maps = np.zeros((len(self.negative_outside), *size), np.int16)
+        for region, number in self.numbered():
+            crop = region.crop(start, size)
+            if crop is not None:
+                maps[region.label][crop[0]][crop[1]] = number
+        return maps
 
     @property
     def nbytes(self) -> int:

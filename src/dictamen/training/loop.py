@@ -189,13 +189,20 @@ class Trainer:
         """What the mean weights think of the lesions in the studies with reports, where a lesion is to be placed."""
         if not (self.config.losses.teacher and batch.plan and batch.plan.rows and batch.reports):
             return None
+        studies, all_studies = sorted({study for study, _, _ in batch.plan.rows}), len(batch.reports.region)
+        own = image[-all_studies:]
         with self.fabric.autocast():
-            logits: Tensor = self.ema.model(image[-len(batch.reports.region) :]).logits
-        return logits[:, : len(self.plan.targets)].float()
+            features = self.ema.model.features(own if len(studies) == all_studies else own[studies])
+            logits = self.ema.model.head(features)[:, : len(self.plan.targets)].float()
+        if len(studies) == all_studies:
+            return logits
+        everywhere = logits.new_zeros((all_studies, *logits.shape[1:]))  # no lesion is searched in the others
+        everywhere[studies] = logits
+        return everywhere
 
     def _tissue(self, image: Tensor, state: Tensor, batch: Batch) -> Tissue | None:
         """Images and organ masks of the studies with reports, where a report says how dense a lesion is."""
-        if batch.reports is None:
+        if batch.reports is None or not batch.reports.attenuation.any():  # on the host: nothing waits
             return None
         studies, none = len(batch.reports.region), torch.zeros_like(state[:1, :1])
         own = state[-studies:]

@@ -1,0 +1,1 @@
+"""The folder in which nnU-Net looks for trainers by name."""
