@@ -18,6 +18,7 @@ from dictamen.phantom.generate import write_phantom
 pytest.importorskip("nnunetv2", reason="nnU-Net is not installed: `make nnunet` installs it and runs this test")
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
 

@@ -283,7 +283,10 @@ class nnUNetTrainerReports(nnUNetTrainer):  # type: ignore[misc]  # noqa: N801 -
         return [index for index, values in enumerate(self.outputs.values) if index >= first and values & around]
 
     def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
-        """Also: tell what the reports said, what of it could not be used and why, and the terms of their losses."""
+        """Also: tell what the reports said, what of it could not be used and why, and the terms of their losses.
+
+        The lesions that were placed are part of the overlap.
+        """
         super().on_train_epoch_end(train_outputs)
         if not self.report_terms:
             return
@@ -291,7 +294,7 @@ class nnUNetTrainerReports(nnUNetTrainer):  # type: ignore[misc]  # noqa: N801 -
             name: torch.stack([terms[name] for terms in self.report_terms]).mean().item()
             for name in self.report_terms[0]
         }
-        self.print_to_log_file("reports", ", ".join(f"{name} {value:.4f}" for name, value in means.items()))
+        self.print_to_log_file("reports", ", ".join(f"{name} {value:.4f}" for name, value in means.items() if value))
         told = self.ledger.to_json()
         self.print_to_log_file(
             f"reports in {told['patches']} patches: used {told['used']}, deferred {told['deferred']}"

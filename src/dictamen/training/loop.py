@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from lightning_fabric import Fabric
@@ -192,8 +193,9 @@ class Trainer:
         studies, all_studies = sorted({study for study, _, _ in batch.plan.rows}), len(batch.reports.region)
         own = image[-all_studies:]
         with self.fabric.autocast():
-            features = self.ema.model.features(own if len(studies) == all_studies else own[studies])
-            logits = self.ema.model.head(features)[:, : len(self.plan.targets)].float()
+            mean = cast(presets.SegmentationNetwork, self.ema.model)
+            features = mean.features(own if len(studies) == all_studies else own[studies])
+            logits: Tensor = mean.head(features)[:, : len(self.plan.targets)].float()
         if len(studies) == all_studies:
             return logits
         everywhere = logits.new_zeros((all_studies, *logits.shape[1:]))  # no lesion is searched in the others
