@@ -1,7 +1,7 @@
 """Few masks, few masks + reports, all masks: train, compare, write the table. Resumable.
 
 usage: python benchmarks/experiments/arms.py NAME COHORT OUTPUT
-         [--masks 6] [--seeds 0 1 2] [--arms NAME ...] [--set KEY=VALUE ...]
+         [--masks 6 ...] [--reports 50 ...] [--seeds 0 1 2] [--arms NAME|FILE.toml ...] [--set KEY=VALUE ...]
 
 COHORT is a cohort folder whose training studies all have masks: the arms `masks` and `masks+reports` use those of a few
 and treat the others as report studies. Each seed draws other masks, initial weights and batches. Writes
@@ -24,7 +24,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dictamen.experiments.arms import ALL, FEW, REPORTS, standard_arms
+from dictamen.experiments.arms import ALL, FEW, REPORTS, arm_grid, named_ways
 from dictamen.experiments.experiment import run_experiment
 from dictamen.training.config import resolve, to_toml
 
@@ -37,17 +37,19 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("cohort", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--masks", type=int, default=6)
+    parser.add_argument("--masks", type=int, nargs="+", default=[6])
+    parser.add_argument("--reports", type=int, nargs="+", help="numbers of report studies; default: all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--arms", nargs="+", default=[FEW, REPORTS, ALL])
     parser.add_argument("--set", dest="settings", action="append", default=[])
     arguments = parser.parse_args()
     base = resolve(None, arguments.settings)
+    names, ways = named_ways(arguments.arms)
     started = time.monotonic()
     result = run_experiment(
         arguments.cohort,
         arguments.output,
-        standard_arms(arguments.masks, arguments.arms),
+        arm_grid(names, masks=arguments.masks, reports=arguments.reports or [None], ways=ways),
         seeds=arguments.seeds,
         base=base,
         resume=True,

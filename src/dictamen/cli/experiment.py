@@ -42,16 +42,11 @@ def experiment(
 ) -> None:
     """Train, predict and evaluate each arm with each seed; write table.md, summary.json and index.html."""
     from dictamen.cli.progress import bar
-    from dictamen.experiments.arms import STANDARD, arm_grid, read_ways
+    from dictamen.experiments.arms import arm_grid, named_ways
     from dictamen.experiments.experiment import run_experiment
     from dictamen.training.config import resolve
 
-    ways = dict(STANDARD)
-    names: list[str] = []
-    for name in (part.strip() for part in arms.split(",")):
-        own = read_ways(Path(name)) if name.endswith(".toml") else {}
-        ways.update(own)
-        names += own or [name]
+    names, ways = named_ways([part.strip() for part in arms.split(",")])
     with bar("experiment") as progress:
         result = run_experiment(
             cohort,

@@ -135,6 +135,16 @@ def _arm(name: str, way: Way, masks: int | None, reports: int | None, *, several
     )
 
 
+def named_ways(parts: Sequence[str]) -> tuple[list[str], dict[str, Way]]:
+    """Names of arms, and all ways by name, of a list of standard names and of toml files with ways of one's own."""
+    ways, names = dict(STANDARD), []
+    for part in parts:
+        own = read_ways(Path(part)) if part.endswith(".toml") else {}
+        ways.update(own)
+        names += list(own) or [part]
+    return names, ways
+
+
 def read_ways(file: Path) -> dict[str, Way]:
     """Ways of one's own from a toml file: a table each, named as the arm, with the settings that it changes.
 
