@@ -41,7 +41,7 @@ def main() -> None:
     known = [report for study in source.ids() if (report := source.findings(study)) is not None]
     training = set(source.ids("train"))
     wrong = [change(r, arguments.share, rng) if r.study_id in training else r for r in known]
-    table.write_parquet(arguments.output / "findings.parquet", wrong)
+    table.write_parquet(wrong, arguments.output / "findings.parquet")
 
 
 def _wrong_sizes(report: ReportFindings, share: float, rng: np.random.Generator) -> ReportFindings:
