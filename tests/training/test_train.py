@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from dictamen.cohort.store import Cohort
 from dictamen.errors import UsageError
@@ -89,6 +90,19 @@ def test_resume_with_other_settings_is_refused(cohort: Cohort, config: TrainConf
     train(cohort, tmp_path / "run", config)
     with pytest.raises(UsageError, match="steps=8"):
         train(cohort, tmp_path / "run", config.model_copy(update={"steps": 8}), resume=True)
+
+
+def test_a_run_that_was_begun_before_a_setting_was_added_goes_on(
+    cohort: Cohort, config: TrainConfig, tmp_path: Path
+) -> None:
+    train(cohort, tmp_path / "run", config)
+    newest = sorted((tmp_path / "run" / "checkpoints").glob("*.safetensors"))[-1]
+    with safe_open(newest, framework="pt") as file:
+        facts = json.loads(file.metadata()["dictamen"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dictionary
+    del facts["config"]["report_ramp_steps"], facts["config"]["losses"]["tag_maps"]
+    save_file(tensors, newest, metadata={"dictamen": json.dumps(facts)})
+    assert train(cohort, tmp_path / "run", config, resume=True).steps == config.steps
 
 
 def test_a_full_folder_is_refused_and_overwrite_starts_anew(

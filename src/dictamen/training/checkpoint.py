@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -135,6 +136,8 @@ def _load(state: TrainingState, tensors: Mapping[str, Tensor], path: Path) -> No
 
 def _same_configuration(saved: Mapping[str, Any], config: BaseModel, path: Path) -> None:
     now = config.model_dump(mode="json")
+    with suppress(ValidationError):  # settings that are newer than the checkpoint had their default when it was made
+        saved = type(config).model_validate(saved).model_dump(mode="json")
     changed = [key for key in now if key not in RESUMABLE_CHANGES and saved.get(key) != now[key]]
     if changed:
         raise UsageError(
