@@ -385,7 +385,10 @@ def test_no_command_harms_a_run_that_it_refuses(run: Run, cohort: Path, trained:
         (("--arms", "foo"), USAGE, "masks+reports"),
         (("--split", "dev"), USAGE, "dev"),
         (("--set", "stepz=1"), USAGE, "stepz"),
-        (("--masks", "0"), USAGE, "max_mask_studies"),
+        (("--masks", "0"), USAGE, "--masks"),
+        (("--masks", "3,x"), USAGE, "3,x"),
+        (("--reports", "many"), USAGE, "many"),
+        (("--arms", "masks,none.toml"), BAD_INPUT, "none.toml"),
     ],
 )
 def test_an_experiment_is_refused_before_its_first_step(
@@ -393,6 +396,18 @@ def test_an_experiment_is_refused_before_its_first_step(
 ) -> None:
     one_message(run("experiment", cohort, "-o", tmp_path / "x", *words), code=code, says=(says,))
     assert not (tmp_path / "x").exists()
+
+
+# --- audit
+
+
+def test_an_audit_is_refused_before_it_writes(run: Run, cohort: Path, tmp_path: Path) -> None:
+    one_message(run("audit", cohort, "-o", tmp_path / "x", "--split", "dev"), code=USAGE, says=("dev",))
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_audit_of_no_cohort_is_refused(run: Run, tmp_path: Path) -> None:
+    one_message(run("audit", tmp_path), code=BAD_INPUT, says=("no cohort", "cohort build"))
 
 
 # --- predict and evaluate
