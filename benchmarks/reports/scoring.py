@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment
 from dictamen.reports.schema import Finding, ReportFindings
 
 LABELLED = Path(__file__).parent / "labelled"
-SETS = ("first", "second", "third", "fourth")
+SETS = ("first", "second", "third", "fourth", "fifth")
 """Labelled sets in English, in the order in which they were written; "german" is one of its own."""
 ATTRIBUTES = ("size", "place", "count", "attenuation", "kind")
 _SIZE_MM, _SIZE_FRACTION = 1.0, 0.05

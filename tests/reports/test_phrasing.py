@@ -83,3 +83,60 @@ def test_sides_by_letter() -> None:
 def test_a_heading_ends_what_was_spoken_of() -> None:
     text = "Right level II node, 18 mm. Thyroid: dominant left lobe nodule 33 mm."
     assert [fact[0] for fact in facts(text)] == ["lymph_node", "thyroid_gland"]
+
+
+def test_several_sizes_each_with_its_organ() -> None:
+    text = "Cysts are seen in the liver (up to 2 cm), the left kidney (4.1 cm) and the pancreas (6 mm)."
+    assert [(f.structure, f.diameters_mm) for f in current(text)] == [
+        ("liver", (20.0,)),
+        ("kidney", (41.0,)),
+        ("pancreas", (6.0,)),
+    ]
+
+
+def test_lesions_of_a_group_sentence_by_sentence() -> None:
+    text = "Three lesions are present in the liver. The first, in segment VI, is 41 x 35 mm. The second is 18 mm."
+    group, *items = current(text)
+    assert (group.count.lo, group.diameters_mm) == (3, ())
+    assert [(f.parts, f.diameters_mm, f.group) for f in items] == [
+        (("segment 6",), (41.0, 35.0), 0),
+        ((), (18.0,), 0),
+    ]
+
+
+def test_examples_of_a_group() -> None:
+    text = "Innumerable lytic lesions of the spine, e.g. L3 22 mm, L4 18 mm."
+    group, *items = current(text)
+    assert group.count.hi == float("inf")
+    assert [(f.diameters_mm, f.group) for f in items] == [((22.0,), 0), ((18.0,), 0)]
+
+
+def test_one_stands_for_a_lesion() -> None:
+    text = "Intramural myoma of the posterior wall, 2.9 cm, and a subserosal one at the fundus, 4.4 cm."
+    assert [fact[3] for fact in facts(text)] == [(29.0,), (44.0,)]
+
+
+@pytest.mark.parametrize(
+    ("text", "organs"),
+    [
+        ("liver hypodense lesion 17mm\ngallbladder normal\nspleen 8mm cyst", ["liver", "spleen"]),
+        (
+            "There is a hypodense lesion measuring 17 mm in the periphery of segment 6\n"
+            "of the liver, and a cyst of the spleen that measures 8 mm and has not changed\nsince 2019.",
+            ["liver", "spleen"],
+        ),
+    ],
+)
+def test_line_breaks_end_short_lines_and_wrap_long_ones(text: str, organs: list[str]) -> None:
+    assert [fact[0] for fact in facts(text)] == organs
+
+
+def test_a_size_behind_a_slice_number() -> None:
+    assert facts("Left renal lesion on image 77, 1.5 cm, 28 HU.") == [("kidney", "left", (), (15.0,))]
+
+
+def test_lobes_as_headings() -> None:
+    assert facts("RUL: 1.2cm nodule. RLL: scarring; 7 mm nodule.") == [
+        ("lung", "right", ("upper lobe",), (12.0,)),
+        ("lung", "right", ("lower lobe",), (7.0,)),
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from dictamen.reports.drafts import KIND_RANK
@@ -82,11 +82,13 @@ class Anchor:
 def find_anchors(statement: Statement) -> list[Anchor]:
     """Anchors in order; second names of one lesion are folded into the first."""
     anchors: list[Anchor] = []
-    for mention in statement.of("lesion"):
+    for mention in _with_ones(statement, statement.of("lesion")):
         if _is_other_use(statement, mention):
             continue
         history = mention.value in ("malignant", "metastasis", "tumour") and _after_history(statement, mention)
         if anchors and _in_sized_parenthesis(statement, anchors[-1], mention):
+            continue
+        if anchors and statement.word(mention.first - 1) == "mural":
             continue
         if anchors and _is_label(statement, anchors[-1]):
             anchors.pop()
@@ -96,6 +98,28 @@ def find_anchors(statement: Statement) -> list[Anchor]:
         anchors.append(_anchor(statement, mention, history=history))
     _judge(statement, anchors)
     return anchors
+
+
+_ONE_WORDS = 4
+"""Words between an article and the "one" that stands for a lesion: "a subserosal one"."""
+
+
+def _with_ones(statement: Statement, mentions: list[Mention]) -> list[Mention]:
+    """The lesion words, and each "one" that is another lesion of that name: "a cyst ... and a larger one"."""
+    if not mentions:
+        return mentions
+    words, first = statement.tokens.words, mentions[0].last
+    ones = []
+    for index in range(first, statement.last):
+        if words[index] != "one" or statement.word(index + 1) in ("of", "or"):
+            continue
+        before = words[max(first, index - _ONE_WORDS) : index]
+        name = max((m for m in mentions if m.last <= index), key=lambda m: m.last)
+        if {"a", "an", "another"} & set(before) and before[-1:] != ["the"]:
+            tokens = statement.tokens
+            term = replace(name.term, plural=False)
+            ones.append(Mention(term, tokens.starts[index], tokens.ends[index], index, index + 1))
+    return sorted([*mentions, *ones], key=lambda mention: mention.first)
 
 
 _LABEL = re.compile(r"\s?#?\d{1,2}\s?[:.)\-–]\s")
@@ -313,6 +337,8 @@ def _in_sized_parenthesis(statement: Statement, anchor: Anchor, mention: Mention
 
 def _in_question(statement: Statement, mention: Mention) -> bool:
     """Whether the word stands in "(cyst?)"."""
+    if statement.text[mention.start - 1 : mention.start] == "?":
+        return True
     before = statement.text.rfind("(", max(statement.sentence.start, mention.start - 40), mention.start)
     after = statement.text[mention.end : mention.end + 20]
     return (

@@ -41,10 +41,14 @@ def read_anchors(statement: Statement, organs: list[OrganMention], context: Cont
     linked, loose = link_sizes(statement, anchors) if statement.measurements else ({}, [])
     drafts: list[Draft] = []
     denied = Denied()
+    home = _Home(None, None, "none")
     for index, anchor in enumerate(anchors):
         said = assertion(statement, anchor, anchors)
         goes_on = context.last is not None and continues_last(statement, anchor, context)
+        before = home
         home = _home(statement, anchor, organs, anchors, context, goes_on=goes_on)
+        if home.structure is None and statement.word(anchor.first) == "one":  # "a myoma and another one"
+            home = before
         if said.denied and not said.resolved:
             if not said.only_new:
                 denied.structures += _cleared(statement, anchor, home, organs)
@@ -53,12 +57,12 @@ def read_anchors(statement: Statement, organs: list[OrganMention], context: Cont
             continue
         if home.structure is None:
             if linked.get(index) and not anchor.history:
-                context.unplaced = _drafts(statement, anchor, home, (None, None), linked[index])[0]
+                context.unplaced = _drafts(statement, anchor, home, (None, None), linked[index], organs)[0]
             continue
         if means_distractor(statement, anchor, context):
             continue
         neighbours = (anchors[index - 1] if index else None, anchors[index + 1] if index + 1 < len(anchors) else None)
-        made = _drafts(statement, anchor, home, neighbours, linked.get(index, []))
+        made = _drafts(statement, anchor, home, neighbours, linked.get(index, []), organs)
         _link_group(made, context)
         if goes_on:
             complete(statement, context, made[0])
@@ -182,6 +186,7 @@ def _drafts(
     home: _Home,
     neighbours: tuple[Anchor | None, Anchor | None],
     sizes: list[Measurement],
+    organs: list[OrganMention],
 ) -> list[Draft]:
     """One draft, or one for each size of "a 7 mm and a 5 mm nodule"."""
     before, after = neighbours
@@ -199,9 +204,11 @@ def _drafts(
     group = anchor.plural and (
         len(current) == 1 or describe.is_largest(statement, current[0]) or current[0].qualifier == "max"
     )
-    if len(current) == 1 or group or not _each_its_own(statement, anchor, current):
+    apart = anchor.plural and len(current) > 1 and _enumerated_organ(statement, organs, current, 0) is not None
+    if not apart and (len(current) == 1 or group or not _each_its_own(statement, anchor, current)):
         return [_sized(statement, template, current[0], group=group, limit=limit)]
-    return [_one_of_several(statement, template, current, number, prior) for number in range(len(current))]
+    several = [_one_of_several(statement, template, current, number, prior, organs) for number in range(len(current))]
+    return several if not _gives_examples(statement, anchor, current[0]) else _examples(template, several)
 
 
 _SAME_LESION = re.compile(
@@ -209,8 +216,14 @@ _SAME_LESION = re.compile(
 )
 
 
-_ONE = re.compile(r"(?:[ -][a-z]{3,16}){0,3} one\b")
-"""Behind a size of another lesion: "with a 2 mm calcified one in the upper lobe"."""
+def _gives_examples(statement: Statement, anchor: Anchor, size: Measurement) -> bool:
+    """Whether the sizes are examples of a larger group: "many lesions, e.g. L3 22 mm and the manubrium 18 mm"."""
+    return any(anchor.end <= cue.start and cue.end <= size.start for cue in statement.of("group", "example"))
+
+
+def _examples(group: Draft, several: list[Draft]) -> list[Draft]:
+    """The group, and its examples linked to it."""
+    return [group, *(replace(draft, group=group) for draft in several)]
 
 
 def _each_its_own(statement: Statement, anchor: Anchor, sizes: list[Measurement]) -> bool:
@@ -218,8 +231,6 @@ def _each_its_own(statement: Statement, anchor: Anchor, sizes: list[Measurement]
     if anchor.plural:
         return True
     gap = statement.between(sizes[0].end, sizes[1].start)
-    if _ONE.match(statement.text, sizes[1].end, statement.sentence.end):
-        return True
     return (
         re.search(r"\band\b|,", gap) is not None and _SAME_LESION.search(gap) is None and sizes[1].end <= anchor.start
     )
@@ -268,12 +279,33 @@ def _sized(statement: Statement, template: Draft, size: Measurement, *, group: b
     return template
 
 
+def _enumerated_organ(
+    statement: Statement, organs: list[OrganMention], sizes: list[Measurement], number: int
+) -> str | None:
+    """Organ of one of several sizes, where each has its own: "in the liver (2 cm), the left kidney (4 cm)"."""
+    named = []
+    for index, size in enumerate(sizes):
+        low = sizes[index - 1].end if index else statement.sentence.start
+        named.append([o.structure for o in organs if not o.near and low <= o.mention.start < size.start])
+    if not all(named) or len({structures[-1] for structures in named}) == 1:
+        return None
+    return named[number][-1]
+
+
 def _one_of_several(
-    statement: Statement, template: Draft, sizes: list[Measurement], number: int, prior: list[Measurement]
+    statement: Statement,
+    template: Draft,
+    sizes: list[Measurement],
+    number: int,
+    prior: list[Measurement],
+    organs: list[OrganMention],
 ) -> Draft:
     size = sizes[number]
     high = sizes[number + 1].start if number + 1 < len(sizes) else statement.sentence.end
-    own = enumerated_place(statement, template.structure, sizes, number)
+    structure = _enumerated_organ(statement, organs, sizes, number) or template.structure
+    own = enumerated_place(statement, structure, sizes, number)
+    if structure != template.structure:
+        template = replace(template, structure=structure, place=Place())
     old = [measurement.values_mm for measurement in prior if size.end <= measurement.start < high]
     draft = replace(
         template, count=describe.counted(statement, size), plural=False, place=own if own else template.place, slices=[]
@@ -295,6 +327,33 @@ def _each_of_pair(statement: Statement, last: Draft, sizes: list[Measurement]) -
     ]  # fmt: skip
     last.place, last.measurement, last.count, last.plural = places[0], sizes[0], Interval.exact(1), False
     return drafts[1:]
+
+
+def _group_of_item(statement: Statement, last: Draft) -> Draft | None:
+    """The group that a sentence names one lesion of: "Three lesions ... The second is 18 mm"."""
+    group = last if last.plural else last.group
+    if group is None or group.measurement is not None:
+        return None
+    return group if any(cue.first - statement.first <= 1 for cue in statement.of("anaphor", "item")) else None
+
+
+def _item(statement: Statement, group: Draft, size: Measurement) -> Draft:
+    start, end = statement.sentence.start, statement.sentence.end
+    return replace(
+        group,
+        count=Interval.exact(1),
+        plural=False,
+        definite=False,
+        measurement=size,
+        place=find_place(statement, group.structure, start, end, size.start),
+        span=(size.start, size.end),
+        sentence=(start, end),
+        slices=describe.slice_reference(statement, size.end, end),
+        mentions=[],
+        antecedent=None,
+        group=group,
+        rules=("earlier_lesion",),
+    )
 
 
 def _without_anchor(
@@ -326,8 +385,13 @@ def _without_anchor(
             group=context.listing if context.listing.plural and context.listing.structure == structure else None,
         )
         old = [size for size in loose if is_prior(statement, size)]
-        return [_one_of_several(statement, template, current, number, old) for number in range(len(current))]
+        if len(current) == 1 and current[0].qualifier in ("max", "range"):  # "Lymph nodes: up to 8 mm"
+            template.count, template.plural = describe.MANY, True
+            return [_sized(statement, template, current[0], group=True, limit=statement.sentence.end)]
+        return [_one_of_several(statement, template, current, number, old, []) for number in range(len(current))]
     last = context.last
+    if last is not None and current and (group := _group_of_item(statement, last)) is not None:
+        return [_item(statement, group, current[0])]
     if last is None or not refers_to_lesion(statement):
         return []
     if len(current) > 1 and last.plural and last.measurement is None:

@@ -154,6 +154,8 @@ _NEW_PHRASE = re.compile(
 )
 _NEW_PHRASE_COST = 10.0
 _SIZE_COMMA = 3.0
+_COMMA_BEHIND = 6.0
+"""Cost of a comma behind a size: "tumour, 3.1 cm, with encasement of the artery"."""
 _SIZE_BEFORE = 0.8
 """A size before its noun ("5 mm nodule") is nearer than one behind."""
 _MEASURED = 25.0
@@ -278,7 +280,8 @@ def _has_subject(statement: Statement, size: Measurement) -> bool:
 
 def _size_cost(statement: Statement, size: Measurement, start: int, end: int) -> float:
     tokens = statement.tokens
-    if start >= size.end:
+    before = start >= size.end
+    if before:
         low, high = size.end, start
         cost = max(0, tokens.at(high) - tokens.at(low)) * _SIZE_BEFORE + _MEASURED * _has_subject(statement, size)
     else:
@@ -287,7 +290,7 @@ def _size_cost(statement: Statement, size: Measurement, start: int, end: int) ->
     if high <= low:
         return cost
     gap = statement.between(low, min(high, low + _GAP))
-    cost += _SIZE_COMMA * gap.count(",")
+    cost += (_COMMA_BEHIND if before else _SIZE_COMMA) * gap.count(",")
     if _NEW_PHRASE.search(gap):
         cost += _NEW_PHRASE_COST
     return cost

@@ -151,8 +151,8 @@ def find_measurements(text: str, slices: list[SliceMention]) -> list[Measurement
     found = [
         measurement
         for match in _sizes(text)
-        if not _inside(slices, starts, match)
-        for measurement in _from_match(text, match)
+        if (size := _outside(text, slices, starts, match)) is not None
+        for measurement in _from_match(text, size)
     ]
     for unit in _SPELLED_UNIT.finditer(text):
         word = _SPELLED.search(text, max(0, unit.start() - _LONGEST_NUMBER_WORD - 1), unit.start())
@@ -172,10 +172,13 @@ def _sizes(text: str) -> Iterator[re.Match[str]]:
             end = match.end()
 
 
-def _inside(slices: list[SliceMention], starts: list[int], match: re.Match[str]) -> bool:
-    """Whether the match overlaps a slice reference."""
+def _outside(text: str, slices: list[SliceMention], starts: list[int], match: re.Match[str]) -> re.Match[str] | None:
+    """The size without a slice reference that it begins with ("image 77, 1.5 cm"); None where nothing is left."""
     index = bisect_left(starts, match.end()) - 1
-    return index >= 0 and slices[index].end > match.start()
+    if index < 0 or slices[index].end <= match.start():
+        return match
+    run = _NUMBER_RUN.search(text, slices[index].end, match.end())
+    return _SIZE.match(text, run.start()) if run is not None else None
 
 
 def _is_size(text: str, measurement: Measurement) -> bool:

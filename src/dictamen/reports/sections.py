@@ -83,7 +83,7 @@ def find_sections(text: str, lexicon: Lexicon) -> list[Section]:
         if role == "skip" and _holds_findings(text, match.end(), end):
             role = "findings"
         side, parts = _place(match["name"], lexicon) if organs else (None, ())
-        lists = bool(organs) and (organs == ("lymph_node",) or _organs(match["name"], lexicon)[1])
+        lists = bool(organs) and ("lymph_node" in organs or _organs(match["name"], lexicon)[1])
         if role == "skip" and not named and (line := _first_line(text, match.end(), end)):
             sections.append(Section(match["name"].strip(), role, (), match.end(), line))
             sections.append(Section("", "findings", (), line, end))
@@ -169,7 +169,7 @@ def _place(
         for mention in mentions
         if mention.category == "part" and not mention.term.attributes.get("as_written")
     )
-    words = set(tokens.words)
+    words = set(tokens.words) | {str(mention.term.attributes.get("side")) for mention in mentions}
     if "left" in words:
         return (None if "right" in words else "left"), parts
     return ("right" if "right" in words else None), parts
@@ -182,6 +182,8 @@ def _organs(name: str, lexicon: Lexicon) -> tuple[tuple[str, ...], bool]:
     for mention in find_mentions(tokenize(name, lexicon.meanings), lexicon):
         if mention.category == "organ":
             organs.append(mention.value)
+        elif mention.category == "part" and "implies" in mention.term.attributes:
+            organs.append(str(mention.term.attributes["implies"]))
         elif mention.category == "lesion" and mention.value == "node":
             organs.append("lymph_node")
         elif mention.category == "lesion":

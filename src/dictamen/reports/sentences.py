@@ -28,6 +28,9 @@ _NUMBERING = re.compile(r"\s{0,4}(?:\d{1,2}[.)]|[-*–])?\s{0,4}$")
 _LONGEST_NUMBERING, _SEVEN = 11, 7
 """Letters of a numbering, and letters that no abbreviation has."""
 _CONTINUES = re.compile(r"(?:[a-z(,]|\d{1,3}(?:\.\d+)?\s?(?:mm|cm)\b)")
+_LINE_WORD = re.compile(r"\S{1,40}")
+_FULL, _NARROWEST, _WIDEST = 0.7, 50, 80
+"""Share of the longest line from which a line is full; characters of the narrowest text; of a line at most."""
 _OPEN_END = re.compile(
     r"(?:,|\b(?:the|of|in|and|with|a|an|to|for|at|is|are|on|or|from|by|without|no|along|within|right|left|than|as))\s{0,3}$",
     re.IGNORECASE,
@@ -61,10 +64,11 @@ _BULLETS = ('"', "“", "•")
 def split_sentences(text: str, sections: list[Section], lexicon: Lexicon) -> list[Sentence]:
     """Sentences of all sections that are not skipped."""
     sentences: list[Sentence] = []
+    width = min(max(map(len, text.split("\n"))), _WIDEST)
     for section in sections:
         if section.role == "skip":
             continue
-        spans = _split(text, section.start, section.end, lexicon.abbreviations)
+        spans = _split(text, section.start, section.end, width, lexicon.abbreviations)
         if not lexicon.capitalised_nouns:
             spans = _run_on(text, spans)
         impression = section.role == "impression"
@@ -72,13 +76,13 @@ def split_sentences(text: str, sections: list[Section], lexicon: Lexicon) -> lis
     return _implicit_impression(text, sentences)
 
 
-def _split(text: str, start: int, end: int, abbreviations: frozenset[str]) -> list[tuple[int, int]]:
+def _split(text: str, start: int, end: int, width: int, abbreviations: frozenset[str]) -> list[tuple[int, int]]:
     spans = []
     begin = start
     for match in _BOUNDARY.finditer(text, start, end):
         stop = match.start() + (match[0][0] in ".!?")
         if "\n" in match[0]:
-            if _is_soft_break(text, match, begin):
+            if _is_soft_break(text, match, begin, width):
                 continue
         elif _is_abbreviation(text, begin, stop, abbreviations):
             continue
@@ -107,13 +111,19 @@ def _pieces(start: int, end: int) -> list[tuple[int, int]]:
     return [(first, min(first + MAX_SENTENCE, end)) for first in range(start, end, MAX_SENTENCE)]
 
 
-def _is_soft_break(text: str, match: re.Match[str], begin: int) -> bool:
+def _is_soft_break(text: str, match: re.Match[str], begin: int, width: int) -> bool:
     """Whether a line break only wraps a line."""
     if match[0].count("\n") > 1 and not text[match.end() : match.end() + 1].islower():
         return False
     if text[begin : match.start()].rstrip(" \t\r")[-1:] in (".", ":", ";"):
         return False
     before = text[max(begin, match.start() - 12) : match.start()]
+    line = match.start() - text.rfind("\n", max(0, match.start() - _WIDEST), match.start())
+    following = _LINE_WORD.match(text, match.end())
+    if (
+        width < _NARROWEST or line + len(following[0] if following else "") < _FULL * width
+    ):  # the next word had found room: an item of a list
+        return _OPEN_END.search(before) is not None
     return _CONTINUES.match(text, match.end()) is not None or _OPEN_END.search(before) is not None
 
 

@@ -11,7 +11,7 @@ from itertools import accumulate
 _WORD = re.compile(r"([^\W_]+(?:['’][a-z]+)?)")
 _ASCII_WORD = re.compile(r"([a-z0-9]+(?:'[a-z]+)?)")
 """The same for most reports, in two thirds of the time."""
-JOINED = frozenset([" ", "-", "\n", "  ", "–", "\t", "\r\n", " \n", "\n ", " - "])
+JOINED = frozenset([" ", "-", ".", "\n", "  ", "–", "\t", "\r\n", " \n", "\n ", " - "])
 """What may stand between two words of one term: "ground glass", "ground-glass", a soft line break."""
 
 
