@@ -16,6 +16,7 @@ from scipy.ndimage import binary_dilation, label
 
 from dictamen.errors import UsageError
 from dictamen.phantom.generate import PhantomSummary, write_phantom
+from dictamen.reports.rules import read_report
 from dictamen.reports.schema import ReportFindings
 
 STUDIES = 14
@@ -169,6 +170,25 @@ def test_all_masks_fills_the_column_and_nothing_else_changes(tmp_path: Path) -> 
     assert same.items() <= digest(tmp_path / "all").items()
 
 
+def test_removed_organs_are_gone_from_picture_and_report_alike(tmp_path: Path) -> None:
+    write_phantom(tmp_path, studies=10, masks=0, validation=1, test=1, spacing_mm=8.0, removed=0.4)
+    names = json.loads((tmp_path / "labels.json").read_text(encoding="utf-8"))["organs"]
+    seen, said = set(), 0
+    for line in (tmp_path / "truth" / "findings.jsonl").read_text(encoding="utf-8").splitlines():
+        truth = json.loads(line)
+        study_id = truth["study_id"]
+        labels = np.unique(nibabel.load(tmp_path / "organs" / f"{study_id}.nii.gz").get_fdata())
+        there = {names[str(int(label))] for label in labels if label}
+        missing = {"gallbladder", "spleen", "kidney_left", "kidney_right"} - there
+        seen |= missing
+        lost = {key.replace(":", "_") for key in truth["removed_structures"]}
+        assert lost <= missing and len(missing & {"kidney_left", "kidney_right"}) < 2
+        text = (tmp_path / "reports" / f"{study_id}.txt").read_text(encoding="utf-8")
+        assert set(read_report(text, study_id).removed_structures) == set(truth["removed_structures"])
+        said += len(lost)
+    assert said and len(seen) == 4
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -177,6 +197,7 @@ def test_all_masks_fills_the_column_and_nothing_else_changes(tmp_path: Path) -> 
         {"masks": -1},
         {"spacing_mm": 0.0},
         {"tasks": ("heart",)},
+        {"removed": 1.0},
         {"tasks": ("liver", "liver")},
     ],
 )

@@ -26,6 +26,9 @@ def phantom(
     tasks: Annotated[
         str, typer.Option("--tasks", help="Comma-separated organs whose tumours are labelled.")
     ] = "kidney,liver,pancreas",
+    removed: Annotated[
+        float, typer.Option("--removed", help="Chance that gallbladder, spleen or a kidney was taken out.")
+    ] = 0.0,
     all_masks: Annotated[bool, typer.Option("--all-masks", help="Give every training study its mask.")] = False,
     image_numbers: Annotated[
         bool, typer.Option("--image-numbers", help="Reports name the slice of each lesion that they measure.")
@@ -51,6 +54,7 @@ def phantom(
             seed=seed,
             jobs=jobs,
             tasks=tuple(name.strip() for name in tasks.split(",")),
+            removed=removed,
             all_masks=all_masks,
             image_numbers=image_numbers,
             nnunet=nnunet,

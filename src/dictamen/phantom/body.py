@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +22,9 @@ ORGANS: tuple[str, ...] = (
 )  # fmt: skip
 """Structures of the organ map, TotalSegmentator's names; label = place in this table + 1."""
 LABEL_OF = {name: label for label, name in enumerate(ORGANS, start=1)}
+
+REMOVABLE = ("gallbladder", "spleen", "kidney_left", "kidney_right")
+"""Organs that people live without; of the kidneys one stays."""
 
 EDGE_WIDTH = 1.0
 """Width of the ramp at a tissue's edge, in voxels: partial volume."""
@@ -104,8 +108,12 @@ class Body:
         return np.isin(self.labels, labels)
 
 
-def build_body(grid: Grid, rng: np.random.Generator) -> Body:
-    """A random patient on `grid`: the same generator state gives the same patient."""
+def build_body(grid: Grid, rng: np.random.Generator, *, removed: Collection[str] = ()) -> Body:
+    """A random patient on `grid`: the same generator state gives the same patient.
+
+    Args:
+        removed: organs that a surgeon took out, of `REMOVABLE`.
+    """
     from dictamen.phantom import organs, trunk, tubes
 
     size = rng.normal(1.0, 0.05)
@@ -115,12 +123,13 @@ def build_body(grid: Grid, rng: np.random.Generator) -> Body:
     cavity = trunk.paint_wall(painter, rng)
     trunk.paint_muscles(painter, rng)
     dome = trunk.paint_chest(painter, cavity, rng)
-    habitus = organs.paint_liver_and_spleen(painter, cavity, dome, rng)
+    habitus = organs.paint_liver_and_spleen(painter, cavity, dome, rng, spleen="spleen" not in removed)
     tubes.paint_mesentery(painter, rng)
     tubes.paint_bowel(painter, rng)
     organs.paint_stomach(painter, rng)
-    organs.paint_gallbladder(painter, rng)
-    organs.paint_kidneys(painter, rng)
+    if "gallbladder" not in removed:
+        organs.paint_gallbladder(painter, rng)
+    organs.paint_kidneys(painter, rng, sides=tuple(s for s in ("right", "left") if f"kidney_{s}" not in removed))
     organs.paint_adrenals(painter, rng)
     trunk.paint_spine(painter)
     habitus |= tubes.paint_vessels(painter, rng)

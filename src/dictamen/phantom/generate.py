@@ -81,6 +81,7 @@ def write_phantom(
     image_numbers: bool = False,
     tasks: tuple[str, ...] = ("kidney", "liver", "pancreas"),
     nnunet: bool = False,
+    removed: float = 0.0,
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> PhantomSummary:
@@ -95,6 +96,7 @@ def write_phantom(
         image_numbers: reports name the axial slice of each lesion that they measure, counted from the head.
         tasks: organs whose tumours are labelled 1, 2, ... in this order.
         nnunet: write nnU-Net's raw layout instead of studies.csv, see `nnunet_layout`.
+        removed: chance of gallbladder, spleen and each kidney that the patient has lost it; the report mostly says so.
         progress: called with (done, all) after each study.
 
     Raises:
@@ -102,11 +104,13 @@ def write_phantom(
         ResourceError: disk full, folder not writable.
     """
     _check(studies=studies, masks=masks, validation=validation, test=test, spacing_mm=spacing_mm, tasks=tasks)
+    if not 0 <= removed < 1:
+        raise UsageError("The chance that an organ was removed is out of range.", got=removed, expected="0 to below 1")
     if nnunet:
         check_name(output)
     output = output_folder(output, overwrite=overwrite)
     plans = _plans(studies, spacing_mm=spacing_mm, seed=seed, tasks=tasks)
-    plans = [replace(plan, image_numbers=image_numbers) for plan in plans]
+    plans = [replace(plan, image_numbers=image_numbers, removed=removed) for plan in plans]
     splits = _splits(plans, validation=validation, test=test, seed=seed)
     masked = _masked(plans, splits, masks=masks, all_masks=all_masks)
     if nnunet:

@@ -9,9 +9,9 @@ from dictamen.phantom.shapes import FloatArray, Point, curve, ellipsoid, rotatio
 
 
 def paint_liver_and_spleen(
-    painter: Painter, cavity: FloatArray, dome: FloatArray, rng: np.random.Generator
+    painter: Painter, cavity: FloatArray, dome: FloatArray, rng: np.random.Generator, *, spleen: bool = True
 ) -> dict[str, float]:
-    """Paint liver with its vessels, then spleen; return the length of the spleen, mm."""
+    """Paint liver with its vessels, then the spleen where there is one; return the length of the spleen, mm."""
     frame, size = painter.frame, rng.uniform(0.88, 1.08)
     box = frame.box((-110, -95, -75), (150, 100, 150))
     right = _in_box(painter, box, (70, 2, 44), (72 * size, 78 * size, 84 * size), lumpiness=0.05)
@@ -24,9 +24,11 @@ def paint_liver_and_spleen(
     painter.paint("liver", box, liver, structure="liver")
     _paint_liver_vessels(painter, rng)
     length = rng.uniform(42, 60)
-    spleen_box, spleen = ellipsoid(frame, (-92, -32, 58), (33, 46, length), tilt=(0.35, 0.15, 0.35), lumpiness=0.06)
-    spleen = np.maximum(np.maximum(spleen, dome[spleen_box] + 2), cavity[spleen_box] + 2)
-    painter.paint("spleen", spleen_box, spleen, structure="spleen")
+    if not spleen:
+        return {}
+    spleen_box, shape = ellipsoid(frame, (-92, -32, 58), (33, 46, length), tilt=(0.35, 0.15, 0.35), lumpiness=0.06)
+    shape = np.maximum(np.maximum(shape, dome[spleen_box] + 2), cavity[spleen_box] + 2)
+    painter.paint("spleen", spleen_box, shape, structure="spleen")
     return {"spleen_mm": 1.9 * length * frame.scale[2]}
 
 
@@ -91,10 +93,12 @@ def paint_gallbladder(painter: Painter, rng: np.random.Generator) -> None:
     painter.paint("bile", box, distance + 1.5, keep_labels=True)
 
 
-def paint_kidneys(painter: Painter, rng: np.random.Generator) -> None:
-    """Paint both kidneys: fat around them, cortex, pyramids, sinus fat and a collecting system that may be wide."""
+def paint_kidneys(painter: Painter, rng: np.random.Generator, *, sides: tuple[str, ...] = ("right", "left")) -> None:
+    """Paint the kidneys of `sides`: fat around, cortex, pyramids, sinus fat, a collecting system that may be wide."""
     pyramids = rng.uniform(0.25, 0.9)
-    for sign, height in ((1, 4), (-1, 16)):
+    for side, sign, height in (("right", 1, 4), ("left", -1, 16)):
+        if side not in sides:
+            continue
         size = rng.uniform(0.88, 1.1)
         centre = (sign * (62 + rng.normal(0, 3)), -34 + rng.normal(0, 3), height + rng.normal(0, 7))
         tilt = (rng.normal(-0.15, 0.05), sign * rng.normal(0.17, 0.05), sign * rng.normal(0.45, 0.12))
@@ -103,13 +107,13 @@ def paint_kidneys(painter: Painter, rng: np.random.Generator) -> None:
             painter.frame, centre, (semi[0] + 9, semi[1] + 7, semi[2] + 11), tilt=tilt, lumpiness=0.06
         )
         painter.paint("fat", fat_box, fat)
-        _paint_kidney(painter, centre, semi, tilt, sign, pyramids, rng)
+        _paint_kidney(painter, centre, semi, tilt, side, pyramids, rng)
 
 
 def _paint_kidney(
-    painter: Painter, centre: Point, semi: Point, tilt: Point, sign: int, pyramids: float, rng: np.random.Generator
+    painter: Painter, centre: Point, semi: Point, tilt: Point, side: str, pyramids: float, rng: np.random.Generator
 ) -> None:
-    side = "right" if sign > 0 else "left"
+    sign = 1 if side == "right" else -1
     box, kidney = ellipsoid(painter.frame, centre, semi, tilt=tilt, lumpiness=0.045)
     inward = np.array(centre) - np.array([sign * 15.0, -3.0, 0.0])
     sinus = _in_box(painter, box, (inward[0], inward[1], inward[2]), (17, 12, 29), tilt=tilt, lumpiness=0.1)

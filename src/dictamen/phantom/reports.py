@@ -28,6 +28,8 @@ NORMAL_MENTIONED = 0.75
 """How often an organ without lesion is said to be normal; otherwise it is not spoken of."""
 GROUP_FROM = 4
 """So many lesions of one kind in one organ become "multiple"."""
+REMOVAL_MENTIONED = 0.9
+"""How often a report says that an organ was removed."""
 PRIOR_STATED = 0.8
 SERIES = 2
 """Of the axial images that a report names."""
@@ -87,20 +89,48 @@ def phrases() -> dict[str, Any]:
 
 
 def write_report(
-    study_id: str, facts: Sequence[Fact], habitus: Mapping[str, float], rng: np.random.Generator
+    study_id: str,
+    facts: Sequence[Fact],
+    habitus: Mapping[str, float],
+    rng: np.random.Generator,
+    *,
+    removed: Sequence[str] = (),
 ) -> WrittenReport:
-    """A report on `facts`; every fact is in it, alone or in a group."""
+    """A report on `facts`; every fact is in it, alone or in a group.
+
+    Args:
+        removed: organs that the patient lost (`kidney_left`).
+    """
     sized: set[int] = set()
+    gone: list[str] = []
     clear: list[str] = []
     style = str(rng.choice(["sections", "lines", "prose"], p=[0.45, 0.25, 0.3]))
     centimetres = rng.random() < 0.45
     paragraphs: dict[str, list[_Statement]] = {}
     for organ in ORDER:
         here = [fact for fact in facts if fact.structure == organ]
-        paragraphs[organ] = _organ(organ, here, habitus, clear, sized, centimetres=centimetres, rng=rng)
+        lost = [name for name in removed if name.startswith(organ)]
+        paragraphs[organ] = [
+            *_removed(organ, lost, gone, rng),
+            *_organ(organ, here, habitus, clear, sized, lost=lost, centimetres=centimetres, rng=rng),
+        ]
     text, findings = _assemble(study_id, paragraphs, style=style, follow_up=any(f.prior_mm for f in facts), rng=rng)
-    report = ReportFindings(study_id=study_id, findings=tuple(findings), clear_structures=tuple(clear), reader="truth")
+    report = ReportFindings(
+        study_id=study_id, findings=tuple(findings), clear_structures=tuple(clear), removed_structures=tuple(gone),
+        reader="truth",
+    )  # fmt: skip
     return WrittenReport(text, report, frozenset(f.index for f in facts), frozenset(sized))
+
+
+def _removed(organ: str, lost: Sequence[str], gone: list[str], rng: np.random.Generator) -> list[_Statement]:
+    """What is said of surgery on one organ; notes it in `gone`."""
+    out = []
+    for name in lost:
+        if rng.random() < REMOVAL_MENTIONED:
+            side = name.removeprefix(organ).removeprefix("_")
+            out.append(_Statement(_pick(phrases()["removed"][organ], rng).format(side=side)))
+            gone.append(f"{organ}:{side}" if side else organ)
+    return out
 
 
 def _organ(
@@ -110,10 +140,13 @@ def _organ(
     clear: list[str],
     sized: set[int],
     *,
+    lost: Sequence[str],
     centimetres: bool,
     rng: np.random.Generator,
 ) -> list[_Statement]:
-    """The sentences on one organ; notes in `clear` and `sized` what they say."""
+    """The sentences on what is left of one organ; notes in `clear` and `sized` what they say."""
+    if organ in lost:
+        return []
     book = phrases()
     out: list[_Statement] = []
     groups: dict[tuple[str | None, str], list[Fact]] = {}
@@ -121,19 +154,23 @@ def _organ(
         groups.setdefault((fact.side, fact.kind), []).append(fact)
     for group in groups.values():
         out += _group(sorted(group, key=lambda f: -max(f.diameters_mm)), sized, centimetres=centimetres, rng=rng)
-    if not facts and organ in book["clear"] and rng.random() < NORMAL_MENTIONED:
+    if not facts and not lost and organ in book["clear"] and rng.random() < NORMAL_MENTIONED:
         out.append(_Statement(_pick(book["clear"][organ], rng)))
         clear.append(SCHEMA_STRUCTURE.get(organ, organ))
-    sides = {fact.side for fact in facts}
+    sides = {fact.side for fact in facts} | {_side(name) for name in lost}
     if organ == "kidney" and len(sides) == 1 and rng.random() < NORMAL_MENTIONED:
         other = "left" if "right" in sides else "right"
         out.append(_Statement(_pick(book["clear"]["kidney_side"], rng).format(side=other)))
         clear.append(f"kidney:{other}")
-    if rng.random() < 0.5:
+    if not lost and rng.random() < 0.5:
         remarks = book["remarks"].get(organ) or book["other"].get(organ) or []
         if remarks:
             out.append(_Statement(_pick(remarks, rng).format(**_distractors(habitus, rng))))
     return out
+
+
+def _side(name: str) -> Literal["left", "right"]:
+    return "left" if name.endswith("_left") else "right"
 
 
 def _distractors(habitus: Mapping[str, float], rng: np.random.Generator) -> dict[str, str]:

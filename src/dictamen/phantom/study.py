@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dictamen.imaging.volume import AffineArray
-from dictamen.phantom.body import Body, LabelArray, build_body
+from dictamen.phantom.body import REMOVABLE, Body, LabelArray, build_body
 from dictamen.phantom.intensities import clean_hu, patient_tissues, scan
 from dictamen.phantom.lesions import (
     DIAMETERS_MM,
@@ -51,14 +51,18 @@ LARGEST_OF_MANY_MM = 35.0
 """Several lesions of one organ are no larger, so that they fit."""
 GROWTH = (0.75, 1.45)
 """Diameters in a second study relative to the first."""
-BODY, LESIONS, PICTURE, REPORT = range(4)
+BODY, LESIONS, PICTURE, REPORT, SURGERY = range(5)
 """Streams of random numbers: a change of one leaves the others as they are."""
 
 
 @dataclass(frozen=True)
 class StudyPlan:
-    """What makes a study: two studies of one patient share body and lesions. `image_numbers`: its report names the
-    slice of each lesion that it measures."""
+    """What makes a study: two studies of one patient share body and lesions.
+
+    Attributes:
+        image_numbers: its report names the slice of each lesion that it measures.
+        removed: chance of each organ of `body.REMOVABLE` that a surgeon took it out, before the first study.
+    """
 
     study_id: str
     patient_id: str
@@ -68,6 +72,7 @@ class StudyPlan:
     spacing_mm: float
     tasks: tuple[str, ...]
     image_numbers: bool = False
+    removed: float = 0.0
 
     def generator(self, stream: int, *, of_study: bool) -> np.random.Generator:
         """Random numbers of one stream, of the study or of the patient."""
@@ -143,11 +148,19 @@ def _tumours(structure: str, rng: np.random.Generator) -> list[LesionPlan]:
     return [plan_lesion(structure, kind, size, rng) for size in sizes]
 
 
+def removed_organs(plan: StudyPlan) -> tuple[str, ...]:
+    """The organs that the patient lost; of the kidneys at most one."""
+    draws = plan.generator(SURGERY, of_study=False).random(len(REMOVABLE))
+    gone = [name for name, draw in zip(REMOVABLE, draws, strict=True) if draw < plan.removed]
+    return tuple(name for name in gone if name != "kidney_right" or "kidney_left" not in gone)
+
+
 def make_study(plan: StudyPlan) -> Study:
     """Generate a study; the same plan gives the same bytes."""
     rng = plan.generator(BODY, of_study=True)
     grid = _grid(plan.spacing_mm, rng)
-    body = build_body(grid, plan.generator(BODY, of_study=False))
+    removed = removed_organs(plan)
+    body = build_body(grid, plan.generator(BODY, of_study=False), removed=removed)
     tissues = patient_tissues(plan.generator(PICTURE, of_study=False))
     clean = clean_hu(body, tissues)
     found, growth = _place_all(plan, body, clean, tissues)
@@ -162,7 +175,7 @@ def make_study(plan: StudyPlan) -> Study:
         _fact(index, lesion, tissues, factor, plan.timepoint, slices=grid.shape[2] if plan.image_numbers else None)
         for index, (lesion, factor) in enumerate(zip(found, growth, strict=True))
     )
-    report = write_report(plan.study_id, facts, body.habitus, plan.generator(REPORT, of_study=True))
+    report = write_report(plan.study_id, facts, body.habitus, plan.generator(REPORT, of_study=True), removed=removed)
     affine = np.diag([*grid.spacing_mm, 1.0])
     affine[:3, 3] = -(np.array(grid.shape) - 1) / 2 * np.array(grid.spacing_mm) + np.round(rng.uniform(-40, 40, 3), 1)
     orientation = str(rng.choice(ORIENTATIONS))
