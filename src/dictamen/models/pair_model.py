@@ -13,7 +13,7 @@ from torch.nn import functional
 from dictamen.losses.contrastive import ContrastiveLoss
 from dictamen.models.deepest import Encoder
 from dictamen.models.tag_heads import HeadKind, TagScores, build_head
-from dictamen.models.text_encoder import SmallTransformer, TextSettings
+from dictamen.models.text_encoder import TextSettings, build_text_encoder
 
 
 class Embeddings(NamedTuple):
@@ -57,7 +57,7 @@ class PairModel(nn.Module):
         self.encoder = Encoder(backbone)
         self.local = nn.Linear(channels, dimension)
         self.whole = nn.Linear(channels, dimension)
-        self.text = SmallTransformer(text or TextSettings(), dimension=dimension)
+        self.text = build_text_encoder(text or TextSettings(), dimension=dimension)
         self.head = build_head(head, tags=len(phrases), dimension=dimension)
         self.contrast = ContrastiveLoss()
         self.phrases = [tuple(of_tag) for of_tag in phrases]

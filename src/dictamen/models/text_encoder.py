@@ -1,4 +1,7 @@
-"""The text encoder: a small transformer, trained along with the images, so that there is nothing to download."""
+"""The text encoder: a small transformer, trained along with the images, so that there is nothing to download.
+
+A language model of a local folder can stand in its place, see `models.text_folder`.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from dictamen.models import words
+from dictamen.models.text_folder import FolderEncoder
 
 
 class TextSettings(BaseModel):
-    """Sizes of the text encoder; written into the model card."""
+    """Which text encoder; written into the model card."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -21,6 +25,9 @@ class TextSettings(BaseModel):
     layers: int = Field(default=2, ge=1)
     heads: int = Field(default=4, ge=1)
     most_words: int = Field(default=256, ge=8)  # abdominal reports have a median of 150 words
+    # of a Hugging Face model, or an installed package that holds one; it replaces the transformer
+    folder: str | None = None
+    frozen: bool = True  # the model of a folder is not trained; the projection behind it is
 
 
 class SmallTransformer(nn.Module):
@@ -51,6 +58,17 @@ class SmallTransformer(nn.Module):
         read = self.layers(embedded + self.places[: hashes.shape[1]], src_key_padding_mask=_some(empty))
         mean = (read * ~empty[..., None]).sum(1) / (~empty).sum(1, keepdim=True).clamp(min=1)
         return self.project(mean)  # type: ignore[no-any-return]
+
+
+def build_text_encoder(settings: TextSettings, *, dimension: int) -> SmallTransformer | FolderEncoder:
+    """The encoder of these settings, whose embeddings have `dimension` numbers.
+
+    Raises:
+        UsageError, InputError: a folder that can't be read, see `FolderEncoder`.
+    """
+    if settings.folder is not None:
+        return FolderEncoder(settings, dimension=dimension)
+    return SmallTransformer(settings, dimension=dimension)
 
 
 def _some(empty: Tensor) -> Tensor:
