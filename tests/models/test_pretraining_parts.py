@@ -10,8 +10,11 @@ import torch
 from torch import nn
 
 from dictamen.errors import InputError, UsageError
+from dictamen.losses.tag_maps import tag_map_loss
 from dictamen.models import words
 from dictamen.models.deepest import Encoder, find_site
+from dictamen.models.inflate import inflate
+from dictamen.models.slicewise import Slicewise
 from dictamen.models.tag_heads import QueryDecoder, SimilarityPooling, build_head, similarity_maps
 from dictamen.models.tag_maps import MAP_TEMPERATURE, attach_tag_maps
 from dictamen.models.text_encoder import SmallTransformer, TextSettings, build_text_encoder
@@ -19,23 +22,24 @@ from dictamen.models.text_encoder import SmallTransformer, TextSettings, build_t
 SMALL = TextSettings(width=16, layers=1, heads=2)
 
 
-def network(name: str, axes: int) -> tuple[nn.Module, int]:
-    """One of MONAI's networks with few weights, and the side of an image for it."""
+def network(name: str, axes: int) -> tuple[nn.Module, tuple[int, ...]]:
+    """One of MONAI's networks with few weights, and the sides of an image for it."""
     nets = pytest.importorskip("monai.networks.nets")
     common = {"spatial_dims": axes, "in_channels": 1, "out_channels": 2}
     if name == "UNet":
-        return nets.UNet(**common, channels=(4, 8, 12), strides=(2, 2), norm="instance"), 16
+        return nets.UNet(**common, channels=(4, 8, 12), strides=(2, 2), norm="instance"), (16,) * axes
     if name == "DynUNet":
         made = {"kernel_size": (3, 3, 3), "strides": (1, 2, 2), "upsample_kernel_size": (2, 2), "filters": (4, 6, 8)}
-        return nets.DynUNet(**common, **made), 16
+        return nets.DynUNet(**common, **made), (16,) * axes
     if name == "SegResNet":
-        return nets.SegResNet(**common, init_filters=8, blocks_down=(1, 1, 1), blocks_up=(1, 1)), 16
+        return nets.SegResNet(**common, init_filters=8, blocks_down=(1, 1, 1), blocks_up=(1, 1)), (16,) * axes
     if name == "SwinUNETR":
-        return nets.SwinUNETR(**common, feature_size=12, depths=(1, 1, 1, 1), num_heads=(1, 1, 1, 1)), 64
-    return nets.UNETR(**common, img_size=32, hidden_size=12, mlp_dim=16, num_heads=2, feature_size=4), 32
+        sizes = {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 1, 1)}
+        return nets.SwinUNETR(**common, **sizes), (64, 32, 32)[:axes]
+    return nets.UNETR(**common, img_size=32, hidden_size=12, mlp_dim=16, num_heads=2, feature_size=4), (32,) * axes
 
 
-EVERY = [(name, axes) for name in ("UNet", "DynUNet", "SegResNet", "UNETR") for axes in (2, 3)] + [("SwinUNETR", 2)]
+EVERY = [(name, axes) for name in ("UNet", "DynUNet", "SegResNet", "UNETR", "SwinUNETR") for axes in (2, 3)]
 
 
 def test_numbers_case_and_accents_do_not_matter() -> None:
@@ -105,11 +109,11 @@ def test_the_model_of_an_installed_package_knows_that_two_sentences_mean_the_sam
 @pytest.mark.parametrize(("name", "axes"), EVERY)
 def test_the_encoder_stops_at_the_deepest_features_and_knows_its_weights(name: str, axes: int) -> None:
     torch.manual_seed(0)
-    made, side = network(name, axes)
-    image = torch.randn(1, 1, *(side,) * axes)
+    made, sides = network(name, axes)
+    image = torch.randn(1, 1, *sides)
     encoder = Encoder(made)
     features = encoder(image)
-    assert features.ndim == 2 + axes and features.shape[2] < side
+    assert features.ndim == 2 + axes and features.shape[2] < sides[0]
     used = encoder.names(image)
     features.square().sum().backward()
     trained = {key for key, value in made.named_parameters(remove_duplicate=False) if value.grad is not None}
@@ -122,13 +126,13 @@ def test_the_encoder_stops_at_the_deepest_features_and_knows_its_weights(name: s
 @pytest.mark.parametrize(("name", "axes"), EVERY)
 def test_one_call_attaches_maps_that_follow_the_order_of_tags(name: str, axes: int) -> None:
     torch.manual_seed(0)
-    plain, side = network(name, axes)
+    plain, sides = network(name, axes)
     plain.eval()
-    image = torch.randn(2, 1, *(side,) * axes)
-    channels = Encoder(plain)(image).shape[1]
+    image = torch.randn(2, 1, *sides)
     tags, order = torch.randn(5, 6), torch.tensor([3, 0, 4, 1, 2])
     mapped = copy.deepcopy(plain)
-    added = attach_tag_maps(mapped, tags, channels=channels)
+    added = attach_tag_maps(mapped, tags)
+    assert added.channels == Encoder(plain)(image).shape[1]
     output = mapped(image)
     maps = added.take_maps()
     assert maps is not None and maps.shape[:2] == (2, 6) and maps.abs().max() <= 1 + 1e-5
@@ -141,11 +145,67 @@ def test_one_call_attaches_maps_that_follow_the_order_of_tags(name: str, axes: i
     torch.testing.assert_close(permuted[:, 1:], maps[:, 1:][:, order])
     assert set(mapped.state_dict()) - set(plain.state_dict()) == {f"tag_maps.{key}" for key in added.state_dict()}
 
+    mapped.zero_grad()
+    mapped(image).square().mean().backward()  # through the joined features ...
+    assert all(p.grad is not None and p.grad.any() for p in (added.join.weight, added.project.weight))
+    assert added.background.grad is None or not added.background.grad.any()
+    mapped.zero_grad()
+    mapped(image)
+    maps = added.take_maps()
+    assert maps is not None
+    tag_map_loss(maps, torch.ones(2, *maps.shape[2:], dtype=torch.int64)).backward()  # ... and of the maps' own loss
+    first = next(p for p in mapped.parameters())
+    assert all(p.grad is not None and p.grad.any() for p in (added.background, added.project.weight, first))
+
+
+def test_a_network_of_slices_sees_each_slice_alone_and_its_maps_are_a_volumes() -> None:
+    torch.manual_seed(0)
+    flat, (side, _) = network("UNet", 2)
+    flat.eval()
+    volume = torch.randn(2, 1, side, side, 3)
+    sliced = Slicewise(flat)
+    torch.testing.assert_close(sliced(volume)[1, ..., 2], flat(volume[1:, ..., 2])[0])
+    torch.testing.assert_close(Encoder(sliced)(volume)[1, ..., 2], Encoder(flat)(volume[1:, ..., 2])[0])
+    assert Encoder(sliced).names(volume) == {f"network.{name}" for name in Encoder(flat).names(volume[..., 0])}
+    added = attach_tag_maps(sliced, torch.randn(4, 6))
+    sliced(volume)
+    maps = added.take_maps()
+    assert maps is not None and maps.shape == (2, 5, side // 4, side // 4, 3)
+
+
+@pytest.mark.parametrize("name", ["UNet", "DynUNet", "SegResNet", "UNETR"])
+def test_an_inflated_encoder_sees_in_a_volume_of_equal_slices_what_the_2d_one_sees_in_each(name: str) -> None:
+    torch.manual_seed(0)
+    (flat, (side, _)), (deep, _) = network(name, 2), network(name, 3)
+    image = torch.randn(1, 1, side, side)
+    used = Encoder(flat).names(image)
+    shapes = {key: tuple(value.shape) for key, value in deep.state_dict().items()}
+    inflated = inflate({key: value for key, value in flat.state_dict().items() if key in used}, shapes)
+    assert all(shapes[key] == tuple(value.shape) for key, value in inflated.items())
+    deep.load_state_dict(inflated, strict=False)
+    seen, wanted = (
+        Encoder(deep.eval())(image[..., None].expand(-1, -1, -1, -1, 4 * side if name != "UNETR" else side)),
+        Encoder(flat.eval())(image),
+    )
+    middle = seen[..., seen.shape[-1] // 2]
+    if name == "UNETR":  # no zeros beyond its ends
+        torch.testing.assert_close(middle, wanted, rtol=1e-3, atol=1e-4)
+    alike = torch.nn.functional.cosine_similarity(middle.flatten(), wanted.flatten(), dim=0)
+    assert alike > 0.95  # instance norms see the zeros beyond the ends
+    assert (
+        torch.nn.functional.cosine_similarity(
+            Encoder(network(name, 3)[0])(image[..., None].expand(-1, -1, -1, -1, side)).mean(-1).flatten(),
+            wanted.flatten(),
+            dim=0,
+        )
+        < 0.9
+    )
+
 
 def test_a_deep_copy_is_hooked_to_itself_and_maps_that_weigh_nothing_change_nothing() -> None:
     torch.manual_seed(0)
-    plain, side = network("UNet", 3)
-    image = torch.randn(1, 1, *(side,) * 3)
+    plain, sides = network("UNet", 3)
+    image = torch.randn(1, 1, *sides)
     mapped = copy.deepcopy(plain)
     added = attach_tag_maps(mapped, torch.randn(2, 4), channels=12)
     added.join.weight.data[:, 12:] = 0

@@ -1,6 +1,7 @@
 """The deepest feature map of a segmentation backbone: where it is, how to read it, which weights make it.
 
-Works on MONAI's UNet, DynUNet, SegResNet, SwinUNETR and UNETR as they are, in 2D and 3D, by a forward hook.
+Works on MONAI's UNet, DynUNet, SegResNet, SwinUNETR and UNETR as they are, in 2D and 3D, by a forward hook; and on a
+2D one of them that goes through a volume slice by slice (`models.slicewise`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from dictamen.errors import UsageError
+from dictamen.models.slicewise import Slicewise, as_slices, as_volume
 
 
 @dataclass(frozen=True)
@@ -22,11 +24,13 @@ class Site:
         module: hooked there.
         read: its output -> features [B, C, *grid].
         write: (its output, other features) -> what it should have put out.
+        channels: C; None where only a forward pass tells.
     """
 
     module: nn.Module
     read: Callable[[Any], Tensor]
     write: Callable[[Any, Tensor], Any]
+    channels: int | None = None
 
 
 def find_site(backbone: nn.Module) -> Site:
@@ -39,6 +43,8 @@ def find_site(backbone: nn.Module) -> Site:
     """
     if isinstance(deepest := getattr(backbone, "deepest", None), nn.Module):
         return _plain(deepest)
+    if isinstance(backbone, Slicewise):
+        return _slicewise(backbone)
     finder = _FINDERS.get(type(backbone).__name__)
     if finder is None:
         raise UsageError(
@@ -104,8 +110,19 @@ class _ReachedError(Exception):
         self.features = features
 
 
-def _plain(module: nn.Module) -> Site:
-    return Site(module, read=lambda output: output, write=lambda _output, features: features)
+def _plain(module: nn.Module, channels: int | None = None) -> Site:
+    return Site(module, read=lambda output: output, write=lambda _output, features: features, channels=channels)
+
+
+def _slicewise(backbone: Slicewise) -> Site:
+    """The place in the 2D network, its features put together to a volume's."""
+    inner = find_site(backbone.network)
+    return Site(
+        inner.module,
+        read=lambda output: as_volume(inner.read(output), backbone.slices),
+        write=lambda output, features: inner.write(output, as_slices(features)),
+        channels=inner.channels,
+    )
 
 
 def _unet(backbone: Any) -> Site:
@@ -116,7 +133,7 @@ def _unet(backbone: Any) -> Site:
         if inner is None:
             break
         block = inner
-    return _plain(block)
+    return _plain(block, int(backbone.channels[-1]))
 
 
 def _unetr(backbone: Any) -> Site:
@@ -130,13 +147,15 @@ def _unetr(backbone: Any) -> Site:
     def write(output: Any, features: Tensor) -> Any:
         return (features.flatten(2).transpose(1, 2), *output[1:])
 
-    return Site(backbone.vit, read, write)
+    return Site(backbone.vit, read, write, int(backbone.hidden_size))
 
 
 _FINDERS: dict[str, Callable[[Any], Site]] = {
     "UNet": _unet,
-    "DynUNet": lambda backbone: _plain(backbone.bottleneck),
-    "SegResNet": lambda backbone: _plain(backbone.down_layers[-1]),
-    "SwinUNETR": lambda backbone: _plain(backbone.encoder10),
+    "DynUNet": lambda backbone: _plain(backbone.bottleneck, int(backbone.filters[-1])),
+    "SegResNet": lambda backbone: _plain(
+        backbone.down_layers[-1], int(backbone.init_filters * 2 ** (len(backbone.blocks_down) - 1))
+    ),
+    "SwinUNETR": lambda backbone: _plain(backbone.encoder10, int(backbone.encoder10.layer.conv1.conv.out_channels)),
     "UNETR": _unetr,
 }

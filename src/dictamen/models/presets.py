@@ -6,7 +6,8 @@ Every preset is a MONAI backbone that ends in features at full resolution; the h
     logits, auxiliary = Conv 1x1x1 (features), Conv 1x1x1 (features)
 
 so the auxiliary head needs no hook into a particular architecture, and a user's own
-backbone gets it too. MONAI is imported when a network is built, not before (4 s).
+backbone gets it too. With `spatial_dims=2` a backbone goes through a volume slice by slice.
+MONAI is imported when a network is built, not before (4 s).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from dictamen.errors import UsageError
+from dictamen.models.slicewise import Slicewise
 from dictamen.models.tag_maps import TagMaps
 
 PRIOR = 0.01
@@ -139,6 +141,8 @@ PRESETS: Mapping[str, Preset] = {
 }
 """Networks by name."""
 
+IN_PLANE = 2
+"""`spatial_dims` of a network of slices."""
 _OWN_FIELDS = ("backbone", "features", "divisor")
 """Fields of a preset that overrides may set; every other override is an argument of the backbone."""
 
@@ -151,7 +155,7 @@ class SegmentationNetwork(nn.Module):
         features: F.
         out_channels: labels L.
         auxiliary_head: whether there is a second head on the same features.
-        divisor: what each side of the input must be a multiple of.
+        divisor: what each side of the input must be a multiple of; of a 2D backbone, its sides in the plane.
     """
 
     def __init__(
@@ -184,18 +188,18 @@ class SegmentationNetwork(nn.Module):
         Raises:
             UsageError: as `forward`.
         """
-        check_patch(tuple(image.shape[2:]), self.divisor)
+        check_patch(tuple(image.shape[2:]), self.divisor, self.backbone)
         features: Tensor = self.activate(self.backbone(image))
         return features
 
 
-def check_patch(sides: Sequence[int], divisor: int) -> None:
-    """Refuse a patch that the network can't halve often enough.
+def check_patch(sides: Sequence[int], divisor: int, backbone: nn.Module) -> None:
+    """Refuse a patch that the network can't halve often enough; a 2D backbone takes any number of slices.
 
     Raises:
         UsageError: a side is not a multiple of `divisor`.
     """
-    if any(side % divisor for side in sides):
+    if any(side % divisor for side in (sides[:2] if isinstance(backbone, Slicewise) else sides)):
         raise UsageError(
             "The patch does not fit the network.",
             got=tuple(sides),
@@ -233,7 +237,7 @@ def build(
 
 
 def build_backbone(preset: str, *, in_channels: int, **overrides: Any) -> nn.Module:
-    """The backbone of `build`, without heads.
+    """The backbone of `build`, without heads; a 2D one goes through volumes slice by slice.
 
     Raises:
         UsageError: as `build`.
@@ -241,7 +245,8 @@ def build_backbone(preset: str, *, in_channels: int, **overrides: Any) -> nn.Mod
     chosen = _preset(preset, overrides)
     arguments = {**chosen.arguments, **{key: value for key, value in overrides.items() if key not in _OWN_FIELDS}}
     try:
-        return _factory(chosen)(in_channels=in_channels, out_channels=chosen.features, **arguments)
+        backbone = _factory(chosen)(in_channels=in_channels, out_channels=chosen.features, **arguments)
+        return Slicewise(backbone) if arguments.get("spatial_dims") == IN_PLANE else backbone
     except (TypeError, ValueError, KeyError) as error:
         raise UsageError(
             f"The network `{preset}` can't be built: {error}.",

@@ -18,14 +18,18 @@ from torch import Tensor
 from dictamen.errors import InputError, UsageError
 from dictamen.files import atomic_path, write_json, write_text
 from dictamen.models.card import RESEARCH_USE, TrainingStudies, versions
+from dictamen.models.inflate import inflate
 from dictamen.models.normalise import IntensityWindow
-from dictamen.models.presets import SegmentationNetwork
+from dictamen.models.presets import IN_PLANE, SegmentationNetwork
+from dictamen.models.slicewise import Slicewise
 from dictamen.models.tag_heads import HeadKind
 from dictamen.models.tag_maps import attach_tag_maps
 from dictamen.models.text_encoder import TextSettings
 
 WEIGHTS, CARD, README = "pretrained.safetensors", "pretrained.json", "README.md"
 BACKBONE, TABLE = "encoder.backbone.", "tag_table"
+PLANE = "network."
+"""Before the names of a 2D network within the backbone that goes through slices (`models.slicewise`)."""
 MOST_NAMED = 3
 
 
@@ -116,6 +120,8 @@ def load_pretrained(folder: Path) -> Pretrained:
 def start_from(network: SegmentationNetwork, pretrained: Pretrained, *, preset: str, tag_maps: bool = True) -> int:
     """Carry the encoder's weights into `network.backbone`, in place, and attach its tag maps; the decoder stays as is.
 
+    Those of a 2D encoder are inflated where the network is 3D (`models.inflate`); tag maps fit both as they are.
+
     Args:
         network: what `models.presets.build(preset, ...)` gave.
         tag_maps: attach maps whose projection and tag table are the pretrained ones.
@@ -130,6 +136,9 @@ def start_from(network: SegmentationNetwork, pretrained: Pretrained, *, preset: 
         name.removeprefix(BACKBONE): value for name, value in pretrained.tensors.items() if name.startswith(BACKBONE)
     }
     own = network.backbone.state_dict()
+    if pretrained.card.network.get("spatial_dims") == IN_PLANE and not isinstance(network.backbone, Slicewise):
+        flat = {name.removeprefix(PLANE): value for name, value in encoder.items()}
+        encoder = inflate(flat, {name: tuple(value.shape) for name, value in own.items()})
     wrong = [
         f"{name} is {list(value.shape)} instead of {list(own[name].shape) if name in own else 'none'}"
         for name, value in encoder.items()

@@ -66,7 +66,7 @@ class TagMaps(nn.Module):
         return maps
 
 
-def attach_tag_maps(network: nn.Module, tags: Float[Tensor, "K D"], *, channels: int) -> TagMaps:
+def attach_tag_maps(network: nn.Module, tags: Float[Tensor, "K D"], *, channels: int | None = None) -> TagMaps:
     """Put tag maps into `network`, in place: MONAI's UNet, DynUNet, SegResNet, SwinUNETR or UNETR, 2D or 3D.
 
     The network keeps its class and its weights; it gets one submodule more, `tag_maps`, through which its deepest
@@ -75,18 +75,27 @@ def attach_tag_maps(network: nn.Module, tags: Float[Tensor, "K D"], *, channels:
     Args:
         network: one of MONAI's, or one with an attribute `backbone` that is one.
         tags: embeddings of the tags [K, D].
-        channels: of the deepest features (`deepest.Encoder(backbone)(image).shape[1]`).
+        channels: of the deepest features (`deepest.Encoder(backbone)(image).shape[1]`); only needed for a network that
+            names its deepest module itself.
 
     Raises:
-        UsageError: another architecture, maps attached already, or no tags.
+        UsageError: another architecture, maps attached already, no tags, or `channels` is needed.
     """
     if getattr(network, "tag_maps", None) is not None:
         raise UsageError("The network has tag maps already.", got=type(network).__name__)
     inner = getattr(network, "backbone", None)
     backbone = inner if isinstance(inner, nn.Module) else network
+    site = find_site(backbone)
+    channels = channels or site.channels
+    if channels is None:
+        raise UsageError(
+            "The channels of the deepest features are not known.",
+            got=type(backbone).__name__,
+            next_step="give `channels`, deepest.Encoder(network)(image).shape[1]",
+        )
     added = TagMaps(channels, tags)
     network.tag_maps = added
-    find_site(backbone).module.register_forward_hook(_Through(backbone, added))
+    site.module.register_forward_hook(_Through(backbone, added))
     return added
 
 

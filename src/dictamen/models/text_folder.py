@@ -116,7 +116,7 @@ def _load(name: str) -> tuple[Any, Any]:
     from transformers.utils import logging
 
     folder = find_folder(name)
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
         return tokenizer, AutoModel.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)

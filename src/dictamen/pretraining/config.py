@@ -14,7 +14,7 @@ from dictamen.models.precision import Precision
 from dictamen.models.tag_heads import QUERY_HEADS, HeadKind
 from dictamen.models.text_encoder import TextSettings
 from dictamen.supervision.tags import FEWEST_STUDIES, Unmentioned
-from dictamen.training.config import PatchSide, merged
+from dictamen.training.config import PatchSide, Slices, merged
 
 
 class PretrainConfig(BaseModel):
@@ -35,7 +35,7 @@ class PretrainConfig(BaseModel):
     text: TextSettings = TextSettings()
     steps: int = Field(default=1000, ge=1)
     batch: int = Field(default=16, ge=2)  # pairs; contrast needs many
-    patch_size: tuple[PatchSide, PatchSide, PatchSide] = (64, 64, 64)
+    patch_size: tuple[PatchSide, PatchSide, Slices] = (64, 64, 64)
     shrink: int = Field(default=1, ge=1)  # voxels averaged along each axis: a report speaks of the whole scan
     shift: float = Field(default=0.25, ge=0, le=1)  # of the patch; without shifts the maps learn positions, not tissue
     noise_std: float = Field(default=0.05, ge=0)  # in normalised units
