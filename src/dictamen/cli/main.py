@@ -34,12 +34,13 @@ VERBS = {
     "anatomy": "Look up anatomical concepts, their names and relations.",
     "nnunet": "Use reports in nnU-Net's own training.",
     "experiment": "Train and compare arms of supervision over seeds.",
+    "ablate": "Compare the parts of pretraining, with few and many labels, over seeds.",
 }
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it."""
 BAD_USAGE = 2
 """Exit code for a wrong option, ours and the option parser's."""
-RESUMABLE = frozenset({"demo", "pretrain", "train", "predict", "read", "refine", "experiment"})
+RESUMABLE = frozenset({"demo", "pretrain", "train", "predict", "read", "refine", "experiment", "ablate"})
 """Verbs that go on with `--resume`, as `cohort build` does."""
 CHATTER = ("lightning_fabric.utilities",)
 """Loggers of libraries that tell at each start what device and precision they use; warnings still come through."""

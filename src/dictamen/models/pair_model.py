@@ -41,6 +41,8 @@ class PairModel(nn.Module):
         channels: of its deepest features.
         phrases: what is read for each tag; its embedding is the mean over its phrases.
         dimension: of all embeddings.
+        one_projection: cells and the whole scan are projected by the same weights, where nothing else trains those of
+            the cells: without a loss of tags, contrast alone makes the maps.
     """
 
     def __init__(
@@ -52,11 +54,12 @@ class PairModel(nn.Module):
         head: HeadKind = "pooling",
         text: TextSettings | None = None,
         dimension: int = 256,
+        one_projection: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = Encoder(backbone)
         self.local = nn.Linear(channels, dimension)
-        self.whole = nn.Linear(channels, dimension)
+        self.whole = self.local if one_projection else nn.Linear(channels, dimension)
         self.text = build_text_encoder(text or TextSettings(), dimension=dimension)
         self.head = build_head(head, tags=len(phrases), dimension=dimension)
         self.contrast = ContrastiveLoss()

@@ -141,6 +141,7 @@ PRESETS: Mapping[str, Preset] = {
 }
 """Networks by name."""
 
+Divisor = int | tuple[int, int, int]
 IN_PLANE = 2
 """`spatial_dims` of a network of slices."""
 _OWN_FIELDS = ("backbone", "features", "divisor")
@@ -155,11 +156,11 @@ class SegmentationNetwork(nn.Module):
         features: F.
         out_channels: labels L.
         auxiliary_head: whether there is a second head on the same features.
-        divisor: what each side of the input must be a multiple of; of a 2D backbone, its sides in the plane.
+        divisor: what each side of the input must be a multiple of, one number or one for each axis.
     """
 
     def __init__(
-        self, backbone: nn.Module, *, features: int, out_channels: int, auxiliary_head: bool, divisor: int = 1
+        self, backbone: nn.Module, *, features: int, out_channels: int, auxiliary_head: bool, divisor: Divisor = 1
     ) -> None:
         super().__init__()
         self.backbone = backbone
@@ -168,6 +169,11 @@ class SegmentationNetwork(nn.Module):
         self.head = _head(features, out_channels)
         self.auxiliary_head = _head(features, out_channels) if auxiliary_head else None
         self.tag_maps: TagMaps | None = None
+
+    @property
+    def divisors(self) -> tuple[int, int, int]:
+        """What each side of the input must be a multiple of, axis by axis."""
+        return (self.divisor,) * 3 if isinstance(self.divisor, int) else self.divisor
 
     def forward(self, image: Float[Tensor, "B C X Y Z"]) -> SegmentationOutput:
         """Logits at the resolution of `image`.
@@ -188,18 +194,19 @@ class SegmentationNetwork(nn.Module):
         Raises:
             UsageError: as `forward`.
         """
-        check_patch(tuple(image.shape[2:]), self.divisor, self.backbone)
+        check_patch(tuple(image.shape[2:]), self.divisor)
         features: Tensor = self.activate(self.backbone(image))
         return features
 
 
-def check_patch(sides: Sequence[int], divisor: int, backbone: nn.Module) -> None:
-    """Refuse a patch that the network can't halve often enough; a 2D backbone takes any number of slices.
+def check_patch(sides: Sequence[int], divisor: Divisor) -> None:
+    """Refuse a patch that the network can't halve often enough.
 
     Raises:
         UsageError: a side is not a multiple of `divisor`.
     """
-    if any(side % divisor for side in (sides[:2] if isinstance(backbone, Slicewise) else sides)):
+    divisors = (divisor,) * len(sides) if isinstance(divisor, int) else divisor
+    if any(side % own for side, own in zip(sides, divisors, strict=True)):
         raise UsageError(
             "The patch does not fit the network.",
             got=tuple(sides),
@@ -255,18 +262,19 @@ def build_backbone(preset: str, *, in_channels: int, **overrides: Any) -> nn.Mod
         ) from error
 
 
-def divisor(preset: str, **overrides: Any) -> int:
-    """The number that each side of a patch must be a multiple of, for this preset and these overrides.
+def divisor(preset: str, **overrides: Any) -> Divisor:
+    """What each side of a patch must be a multiple of; a 2D backbone takes any number of slices.
 
     Raises:
         UsageError: unknown preset.
     """
     chosen = _preset(preset, overrides)
+    own = chosen.divisor
     if "divisor" not in overrides and "strides" in overrides:
-        return math.prod(
+        own = math.prod(
             max(stride) if isinstance(stride, list | tuple) else int(stride) for stride in overrides["strides"]
         )
-    return chosen.divisor
+    return (own, own, 1) if overrides.get("spatial_dims") == IN_PLANE else own
 
 
 def _preset(name: str, overrides: Mapping[str, Any]) -> Preset:

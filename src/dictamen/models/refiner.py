@@ -62,7 +62,7 @@ class Refiner(nn.Module):
             edge: edge prior in [0, 1].
         """
         sides = image.shape[2:]
-        short = [-side % self.network.divisor for side in reversed(sides)]
+        short = [-side % own for side, own in zip(reversed(sides), reversed(self.network.divisors), strict=True)]
         padding = [value for missing in short for value in (0, missing)]
         channels = [
             functional.pad(image, padding, value=AIR),

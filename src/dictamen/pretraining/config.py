@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -14,7 +14,10 @@ from dictamen.models.precision import Precision
 from dictamen.models.tag_heads import QUERY_HEADS, HeadKind
 from dictamen.models.text_encoder import TextSettings
 from dictamen.supervision.tags import FEWEST_STUDIES, Unmentioned
-from dictamen.training.config import PatchSide, Slices, merged
+from dictamen.training.config import PatchSide, merged
+
+Slices = Annotated[int, Field(ge=1)]
+"""An encoder of slices (`network.spatial_dims=2`) takes any number of them; a single one is an image."""
 
 
 class PretrainConfig(BaseModel):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,13 @@ from dictamen.reports.named_organs import named_organs
 from dictamen.reports.schema import ReportFindings
 from dictamen.supervision.tags import Tag, choose_tags, tag_targets
 
+AIR_HU = -1024
+"""Beyond the volume, as the store has it."""
+BYTES_PER_VOXEL = 2
+KEPT_BYTES = 2 << 30
+"""Volumes that stay in memory, at the training spacing: some hundred CTs; beyond that they are read each time."""
+READ = 65_536
+"""Reports whose findings stay in memory."""
 SCALE_BY, SHIFT_BY = 0.1, 0.05
 """Random contrast and brightness, as in training."""
 
@@ -58,6 +67,8 @@ class PairMaker:
                 expected=f"{config.batch}, the pairs of a batch, or more",
                 next_step="lower `batch`, or add reports to the cohort",
             )
+        self._read = lru_cache(maxsize=READ)(self._read_report)
+        self._volumes: dict[str, npt.NDArray[np.integer]] = {}
         self._sampler = StratifiedSampler({"pairs": self.training}, {"pairs": config.batch}, config.seed)
         self.tags = self._tags()
 
@@ -65,7 +76,7 @@ class PairMaker:
         """The pairs of `step`; no study is in a batch twice unless the list of studies ends within it."""
         drawn = [study_id for _, study_id in self._sampler.batch(step)]
         rngs = [np.random.default_rng((self.config.seed, step, slot)) for slot in range(len(drawn))]
-        images = [self._changed(self.view(study_id, rng), rng) for study_id, rng in zip(drawn, rngs, strict=True)]
+        images = [self.changed(self.view(study_id, rng), rng) for study_id, rng in zip(drawn, rngs, strict=True)]
         return self._pairs(drawn, images)
 
     def validation_pairs(self, study_ids: Sequence[str]) -> Pairs:
@@ -76,8 +87,17 @@ class PairMaker:
         """The normalised image [X, Y, Z] around the centre of a study, shifted at random with `rng`."""
         study, config = self.cohort.study(study_id), self.config
         size = [side * config.shrink for side in config.patch_size]
-        voxels = config.window.apply(study.patch("image", self.start(study, rng), size))
-        return _averaged(voxels, config.shrink)
+        voxels = config.window.apply(self._patch(study, self.start(study, rng), size))
+        return block_means(voxels, config.shrink)
+
+    def _patch(self, study: StudyArrays, start: Sequence[int], size: Sequence[int]) -> npt.NDArray[np.integer]:
+        """As `study.patch`, of a volume that is kept in memory as long as there is room."""
+        if study.study_id not in self._volumes:
+            kept = sum(volume.nbytes for volume in self._volumes.values())
+            if kept + math.prod(study.shape) * BYTES_PER_VOXEL > KEPT_BYTES:
+                return study.patch("image", start, size)
+            self._volumes[study.study_id] = study.level("image", 1)
+        return cut(self._volumes[study.study_id], start, size, fill=AIR_HU)
 
     def start(self, study: StudyArrays, rng: np.random.Generator | None = None) -> list[int]:
         """First voxel of the view; a shifted view may reach beyond the volume, where there is air."""
@@ -100,13 +120,13 @@ class PairMaker:
             weight=torch.from_numpy(np.stack([weight for _, weight in rows])),
         )
 
-    def _changed(self, image: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    def changed(self, image: npt.NDArray[np.float32], rng: np.random.Generator) -> npt.NDArray[np.float32]:
         """Contrast, brightness and noise; no flip, since reports speak of sides."""
         scale, shift = 1 + rng.uniform(-SCALE_BY, SCALE_BY), rng.uniform(-SHIFT_BY, SHIFT_BY)
         noise = rng.standard_normal(image.shape, dtype=np.float32) * self.config.noise_std
         return np.asarray(image * scale + shift + noise, dtype=np.float32)
 
-    def _read(self, study_id: str) -> tuple[ReportFindings, frozenset[str]]:
+    def _read_report(self, study_id: str) -> tuple[ReportFindings, frozenset[str]]:
         report = self.cohort.findings(study_id) or ReportFindings(study_id=study_id)
         return report, named_organs(self.cohort.report(study_id) or "")
 
@@ -134,7 +154,20 @@ class PairMaker:
         return chosen
 
 
-def _averaged(voxels: npt.NDArray[np.float32], factor: int) -> npt.NDArray[np.float32]:
+def cut(
+    volume: npt.NDArray[np.integer], start: Sequence[int], size: Sequence[int], *, fill: int
+) -> npt.NDArray[np.integer]:
+    """Voxels [start, start + size) of `volume`, `fill` where they lie outside."""
+    out = np.full(size, fill, dtype=volume.dtype)
+    first = [max(0, begin) for begin in start]
+    last = [min(n, begin + side) for n, begin, side in zip(volume.shape, start, size, strict=True)]
+    if all(a < b for a, b in zip(first, last, strict=True)):
+        inside = tuple(slice(a - begin, b - begin) for a, b, begin in zip(first, last, start, strict=True))
+        out[inside] = volume[tuple(slice(a, b) for a, b in zip(first, last, strict=True))]
+    return out
+
+
+def block_means(voxels: npt.NDArray[np.float32], factor: int) -> npt.NDArray[np.float32]:
     """Means of blocks of factor^3 voxels."""
     if factor == 1:
         return voxels

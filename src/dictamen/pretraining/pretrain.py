@@ -129,7 +129,7 @@ class _Pretrainer:
     def __init__(self, fabric: Fabric, maker: PairMaker, config: PretrainConfig) -> None:
         self.fabric, self.maker, self.config = fabric, maker, config
         backbone = presets.build_backbone(config.preset, in_channels=1, **config.network)
-        presets.check_patch(config.patch_size, presets.divisor(config.preset, **config.network), backbone)
+        presets.check_patch(config.patch_size, presets.divisor(config.preset, **config.network))
         example = torch.zeros(1, 1, *config.patch_size)
         self.names, self.channels = _explore(backbone, example)
         model = PairModel(
@@ -139,6 +139,7 @@ class _Pretrainer:
             head=config.head,
             text=config.text,
             dimension=config.dimension,
+            one_projection=config.recognition == 0,
         )
         self.contrast = model.contrast
         self.ema = ExponentialMovingAverage(model, decay=config.ema_decay)
@@ -156,7 +157,7 @@ class _Pretrainer:
             terms = self.step(pairs)
             self.state.step += 1
             step = self.state.step
-            if step % config.log_every == 0 or step == config.steps:
+            if step % config.log_every == 0 or step in (1, config.steps):
                 values = {name: float(value) for name, value in terms.items()}
                 _check_finite(values, step)
                 log.write(step=step, event="pretrain", learning_rate=_learning_rate(step - 1, config), **values)

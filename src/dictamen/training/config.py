@@ -17,7 +17,6 @@ from dictamen.models.normalise import IntensityWindow
 from dictamen.models.precision import Precision
 
 Supervision = Literal["masks", "reports"]
-Slices = Annotated[int, Field(ge=1)]  # a network of slices (`network.spatial_dims=2`) takes any number
 PatchSide = Annotated[int, Field(ge=8)]  # voxels; the presets halve the grid up to five times, and pad below that
 ROUNDING = 1e-6
 UNKNOWN_KEY = "extra_forbidden"
@@ -73,7 +72,7 @@ class TrainConfig(_Section):
     # stage 1: first the masks, then masks and reports. Reports teach a network that finds some lesions to find more;
     # joined earlier (0.2), they taught it nothing on generated abdomens, see benchmarks/results/phantom_arms.md
     masks_only_fraction: float = Field(default=0.4, ge=0, lt=1)
-    patch_size: tuple[PatchSide, PatchSide, Slices] = (64, 64, 64)
+    patch_size: tuple[PatchSide, PatchSide, PatchSide] = (64, 64, 64)
     # patches of each kind, on average over the steps (0.5: one in every other batch), a whole number together. A few
     # masks that fill half of every batch are learned by heart
     masks_per_batch: float = Field(default=0.5, ge=0)

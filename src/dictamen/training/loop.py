@@ -58,7 +58,7 @@ class Trainer:
         self.tags = self._start(network)
         self.matched = matching(self.tags.tags, plan.labels) if self.tags else ()
         precision.arrange(network, self.precision)
-        presets.check_patch(config.patch_size, network.divisor, network.backbone)
+        presets.check_patch(config.patch_size, network.divisor)
         self.ema = ExponentialMovingAverage(network, decay=config.ema_decay)
         fabric.to_device(self.ema.model)
         optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
