@@ -59,7 +59,7 @@ class PairModel(nn.Module):
         super().__init__()
         self.encoder = Encoder(backbone)
         self.local = nn.Linear(channels, dimension)
-        self.whole = self.local if one_projection else nn.Linear(channels, dimension)
+        self.whole = None if one_projection else nn.Linear(channels, dimension)
         self.text = build_text_encoder(text or TextSettings(), dimension=dimension)
         self.head = build_head(head, tags=len(phrases), dimension=dimension)
         self.contrast = ContrastiveLoss()
@@ -71,7 +71,7 @@ class PairModel(nn.Module):
         cells = functional.linear(features.movedim(1, -1), self.local.weight, self.local.bias).movedim(-1, 1)
         tags = self.tag_embeddings()
         return Embeddings(
-            image=self.whole(features.flatten(2).mean(2)),
+            image=(self.whole or self.local)(features.flatten(2).mean(2)),
             text=self.text(texts),
             tags=tags,
             scores=self.head(cells, tags),
