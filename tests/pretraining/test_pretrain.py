@@ -1,6 +1,9 @@
 """Pretraining from cohort to encoder: files, resume, wrong use."""
 
 import json
+import os
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from dictamen.models.pretrained import load_pretrained, start_from
 from dictamen.pretraining.config import PretrainConfig, resolve
 from dictamen.pretraining.pairs import PairMaker
 from dictamen.pretraining.pretrain import pretrain
-from dictamen.training.config import validated
+from dictamen.training.config import to_toml, validated
 from dictamen.training.train import train
 
 
@@ -40,6 +43,8 @@ def test_a_run_leaves_an_encoder_that_starts_a_segmenter_and_resumes_as_if_never
     assert saved.model_dump(mode="json") == pretrain_config.model_dump(mode="json")
     written = "".join(path.read_text(encoding="utf-8") for path in (tmp_path / "whole").rglob("*.json*"))
     assert "splenectomy" not in written and '"s1"' not in written  # no text of a report, no study id
+    page = (tmp_path / "whole/report.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 4 and '"s1"' not in page and "splenectomy" not in page
     losses = [json.loads(line) for line in (tmp_path / "whole/metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [line["step"] for line in losses] == [1, 2, 3, 4, 4]
 
@@ -77,6 +82,8 @@ def test_training_starts_from_it_and_the_saved_model_keeps_its_maps(
     steps = [json.loads(line) for line in lines if '"train"' in line]
     assert [line["step"] for line in steps] == [1, 2]
     assert all(0 < line["tag_maps"] < 100 for line in steps)
+    page = (tmp_path / "run/tag_maps.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 4 and "Validation study 1" in page
     network, card = load_model(tmp_path / "run")
     assert card.architecture.tags == ("spleen",)
     table = load_pretrained(tmp_path / "pretrained").tensors["tag_table"]
@@ -97,6 +104,32 @@ def test_batches_are_pure_functions_of_the_step_and_move(pairs_cohort: Cohort, p
     np.testing.assert_allclose(shrunk.view("s0")[4, 4, 4], study[:2, :2, :2].mean(), rtol=1e-5)
 
 
+def test_two_processes_learn_what_one_learns_from_the_same_batches(
+    pairs_cohort: Cohort, pretrain_config: PretrainConfig, tmp_path: Path
+) -> None:
+    config = pretrain_config.model_copy(update={"precision": "32-true", "soft_targets": True})
+    pretrain(pairs_cohort, tmp_path / "one", config)
+    settings = tmp_path / "config.toml"
+    settings.write_text(to_toml(config.model_copy(update={"devices": 2})), encoding="utf-8")
+    command = Path(sys.executable).with_name("dictamen")  # the second process is started with the same words
+    done = subprocess.run(
+        [command, "pretrain", pairs_cohort.path, "-o", tmp_path / "two", "--config", settings],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("steps in") == 1
+    one, two = (load_pretrained(tmp_path / name).tensors for name in ("one", "two"))
+    # a bias before a norm, and that of keys, changes nothing: its gradient is rounding, which AdamW makes steps of
+    felt = [name for name in one if not name.endswith(("conv.bias", "in_proj_bias"))]
+    assert len(felt) > 20
+    for name in felt:
+        torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-5)
+    logs = [(tmp_path / name / "metrics.jsonl").read_text(encoding="utf-8").splitlines() for name in ("one", "two")]
+    for line, other in zip(*logs, strict=True):
+        for key, value in json.loads(line).items():
+            assert json.loads(other)[key] == (value if key == "event" else pytest.approx(value, rel=1e-3, abs=1e-4))
+
+
 def test_wrong_use_is_refused(pairs_cohort: Cohort, pretrain_config: PretrainConfig, tmp_path: Path) -> None:
     for changes, error, words in (
         ({"batch": 40}, InputError, "too few pairs"),
@@ -109,7 +142,7 @@ def test_wrong_use_is_refused(pairs_cohort: Cohort, pretrain_config: PretrainCon
     assert not (tmp_path / "run").exists()
     with pytest.raises(UsageError, match="one of `contrastive`"):
         resolve(None, ["contrastive=0", "recognition=0"])
-    for wrong in (["head=query", "dimension=10"], ["text.heads=3"], ["stepz=3"]):
+    for wrong in (["head=query", "dimension=10"], ["text.heads=3"], ["stepz=3"], ["devices=3"]):
         with pytest.raises(UsageError, match=r"multiple|stepz"):
             resolve(None, wrong)
     with pytest.raises(InputError, match="no pretrained encoder"):

@@ -38,6 +38,8 @@ def pretrain(
     resolved = resolve(config, settings or (), preset=preset, seed=seed)
     with bar("pretraining") as progress:
         result = run_pretraining(cohort, output, resolved, resume=resume, overwrite=overwrite, progress=progress)
+    if not result.first:
+        return
     if as_json:
         facts = {"run": str(result.run), "steps": result.steps, "tags": result.tags, "metrics": result.metrics}
         typer.echo(json.dumps({**facts, "seconds": result.seconds, "warnings": list(result.warnings)}))

@@ -53,6 +53,8 @@ class PretrainConfig(BaseModel):
     seed: int = Field(default=0, ge=0)
     precision: Precision = "auto"
     accelerator: str = "auto"
+    devices: int = Field(default=1, ge=1)  # processes share the pairs of a batch, and contrast them all
+    nodes: int = Field(default=1, ge=1)
     loader_threads: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
@@ -61,6 +63,8 @@ class PretrainConfig(BaseModel):
             raise ValueError("one of `contrastive` and `recognition` must be positive")
         if self.head == "query" and self.dimension % QUERY_HEADS:
             raise ValueError(f"`dimension` must be a multiple of {QUERY_HEADS} for the head `query`")
+        if self.batch % (self.devices * self.nodes):
+            raise ValueError("`batch` must be a multiple of `devices` x `nodes`")
         if self.text.width % self.text.heads:
             raise ValueError("`text.width` must be a multiple of `text.heads`")
         return self

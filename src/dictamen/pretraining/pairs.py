@@ -50,13 +50,18 @@ class Pairs:
 class PairMaker:
     """Makes the pairs of any step, and those of validation.
 
+    Args:
+        rank, processes: which of how many; each makes its share of a batch, in the order of processes.
+
     Raises:
         InputError: fewer training studies with report text than a batch holds, or no tag that they can teach.
         UsageError: a tag of `config.tags` that is none.
     """
 
-    def __init__(self, cohort: Cohort, config: PretrainConfig) -> None:
+    def __init__(self, cohort: Cohort, config: PretrainConfig, *, rank: int = 0, processes: int = 1) -> None:
         self.cohort, self.config = cohort, config
+        share = config.batch // processes
+        self.slots = range(rank * share, (rank + 1) * share)
         self.training = self._with_text("train")
         self.validation = self._with_text("val")
         if len(self.training) < config.batch:
@@ -73,9 +78,10 @@ class PairMaker:
         self.tags = self._tags()
 
     def batch(self, step: int) -> Pairs:
-        """The pairs of `step`; no study is in a batch twice unless the list of studies ends within it."""
-        drawn = [study_id for _, study_id in self._sampler.batch(step)]
-        rngs = [np.random.default_rng((self.config.seed, step, slot)) for slot in range(len(drawn))]
+        """This process's pairs of `step`; no study is in a batch twice unless the list of studies ends within it."""
+        everyone = [study_id for _, study_id in self._sampler.batch(step)]
+        drawn = [everyone[slot] for slot in self.slots]
+        rngs = [np.random.default_rng((self.config.seed, step, slot)) for slot in self.slots]
         images = [self.changed(self.view(study_id, rng), rng) for study_id, rng in zip(drawn, rngs, strict=True)]
         return self._pairs(drawn, images)
 

@@ -15,24 +15,29 @@ from torch import Tensor, nn
 
 from dictamen.cohort.store import Cohort
 from dictamen.errors import InputError
+from dictamen.evaluation.tag_page import MOST_STUDIES, TagCase, tag_page
 from dictamen.files import output_folder, write_text
 from dictamen.losses.contrastive import soft_targets
 from dictamen.losses.tag_recognition import tag_recognition_loss
-from dictamen.models import precision, presets
+from dictamen.models import presets
 from dictamen.models.card import TrainingStudies
 from dictamen.models.deepest import Encoder
 from dictamen.models.ema import ExponentialMovingAverage
 from dictamen.models.pair_model import PairModel
 from dictamen.models.pretrained import BACKBONE, TABLE, PretrainedCard, save_pretrained
+from dictamen.models.tag_heads import similarity_maps
 from dictamen.pretraining.config import PretrainConfig
+from dictamen.pretraining.gather import gathered
 from dictamen.pretraining.measure import measure
 from dictamen.pretraining.pairs import PairMaker, Pairs
 from dictamen.training import checkpoint
 from dictamen.training.batches import stream
 from dictamen.training.checkpoint import TrainingState
 from dictamen.training.config import to_toml
+from dictamen.training.fabric import launch
 from dictamen.training.loop import Progress
 from dictamen.training.record import MetricsLog, write_run
+from dictamen.training.tag_cases import tag_case
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +55,7 @@ class PretrainResult:
         metrics: on the validation studies (`measure.measure`).
         seconds: wall time of this call.
         warnings: what a user should know.
+        first: whether this is the process that writes; the others measure nothing.
     """
 
     run: Path
@@ -58,6 +64,7 @@ class PretrainResult:
     metrics: dict[str, float]
     seconds: float
     warnings: tuple[str, ...]
+    first: bool = True
 
 
 def pretrain(
@@ -73,7 +80,7 @@ def pretrain(
 
     Args:
         cohort: a cohort folder, or an open cohort; its training studies need the text of their reports.
-        output: the run folder: config.toml, metrics.jsonl, run.json, checkpoints/, model/.
+        output: the run folder: config.toml, metrics.jsonl, run.json, checkpoints/, model/, report.html.
         config: see `PretrainConfig`; defaults where None.
         resume: go on from the newest checkpoint; the result equals that of a run without interruption.
         overwrite: accept a folder that holds files; an older run in it is replaced.
@@ -88,39 +95,43 @@ def pretrain(
     started = time.monotonic()
     config = config or PretrainConfig()
     opened = cohort if isinstance(cohort, Cohort) else Cohort.open(Path(cohort))
-    maker = PairMaker(opened, config)
+    fabric = launch(
+        accelerator=config.accelerator, devices=config.devices, nodes=config.nodes, precision=config.precision
+    )
+    maker = PairMaker(opened, config, rank=fabric.global_rank, processes=fabric.world_size)
     warnings = _warnings(maker)
     for warning in warnings:
         logger.warning(warning)
-    run = Path(output)
-    fabric = Fabric(
-        accelerator=config.accelerator,
-        devices=1,
-        precision=precision.resolve(config.precision, "cuda" if torch.cuda.is_available() else "cpu"),
-    )
-    fabric.launch()
+    run, first = Path(output), fabric.is_global_zero
     seed_everything(config.seed, verbose=False)
     pretrainer = _Pretrainer(fabric, maker, config)
-    output_folder(run, resume=resume, overwrite=overwrite)
+    if first:
+        output_folder(run, resume=resume, overwrite=overwrite)
     if resume:
         checkpoint.restore(run / "checkpoints", pretrainer.state, config)
-    else:
+    elif first:
         shutil.rmtree(run / "checkpoints", ignore_errors=True)
-    write_text(run / "config.toml", to_toml(config))
-    metrics = pretrainer.fit(run, progress)
-    pretrainer.save(run / "model", metrics)
-    write_run(
-        run / "run.json",
-        device=str(fabric.device),
-        seed=config.seed,
-        studies={"pairs": maker.training, "validation": maker.validation},
-        warnings=warnings,
-        steps=config.steps,
-        metrics=metrics,
-        tags=[tag.name for tag in maker.tags],
-    )
+    if first:
+        write_text(run / "config.toml", to_toml(config))
+    fabric.barrier()
+    metrics = pretrainer.fit(run, progress if first else None)
     names = tuple(tag.name for tag in maker.tags)
-    return PretrainResult(run, config.steps, names, metrics, time.monotonic() - started, warnings)
+    if first:
+        pretrainer.save(run / "model", metrics)
+        write_text(run / "report.html", tag_page("Pretraining", pretrainer.cases(), values=metrics))
+        write_run(
+            run / "run.json",
+            device=str(fabric.device),
+            seed=config.seed,
+            studies={"pairs": maker.training, "validation": maker.validation},
+            warnings=warnings,
+            steps=config.steps,
+            metrics=metrics,
+            tags=list(names),
+            processes=fabric.world_size,
+        )
+    fabric.barrier()
+    return PretrainResult(run, config.steps, names, metrics, time.monotonic() - started, warnings, first)
 
 
 class _Pretrainer:
@@ -132,6 +143,8 @@ class _Pretrainer:
         presets.check_patch(config.patch_size, presets.divisor(config.preset, **config.network))
         example = torch.zeros(1, 1, *config.patch_size)
         self.names, self.channels = _explore(backbone, example)
+        for name, parameter in backbone.named_parameters():
+            parameter.requires_grad_(name in self.names)  # the decoder is not trained
         model = PairModel(
             backbone,
             channels=self.channels,
@@ -150,9 +163,9 @@ class _Pretrainer:
         self.state = TrainingState(model, self.ema, optimizer)
 
     def fit(self, run: Path, progress: Progress | None) -> dict[str, float]:
-        """Run the steps from the present one to the end; the metrics of the mean weights."""
-        config = self.config
-        log = MetricsLog(run / "metrics.jsonl", from_step=self.state.step)
+        """Run the steps from the present one to the end; the metrics of the mean weights, in the first process."""
+        config, first = self.config, self.fabric.is_global_zero
+        log = MetricsLog(run / "metrics.jsonl", from_step=self.state.step) if first else None
         for pairs in stream(self.maker, start=self.state.step, stop=config.steps, threads=config.loader_threads):
             terms = self.step(pairs)
             self.state.step += 1
@@ -160,11 +173,14 @@ class _Pretrainer:
             if step % config.log_every == 0 or step in (1, config.steps):
                 values = {name: float(value) for name, value in terms.items()}
                 _check_finite(values, step)
-                log.write(step=step, event="pretrain", learning_rate=_learning_rate(step - 1, config), **values)
-            if step % config.checkpoint_every == 0 or step == config.steps:
+                if log:
+                    log.write(step=step, event="pretrain", learning_rate=_learning_rate(step - 1, config), **values)
+            if first and (step % config.checkpoint_every == 0 or step == config.steps):
                 checkpoint.save(run / "checkpoints", self.state, config)
             if progress:
                 progress(step, config.steps, "pairs of scan and report")
+        if log is None:
+            return {}
         metrics = measure(self._mean(), self.maker, device=self.fabric.device)
         log.write(step=self.state.step, event="validation", **metrics)
         return metrics
@@ -175,11 +191,20 @@ class _Pretrainer:
         for group in self.optimizer.param_groups:
             group["lr"] = _learning_rate(self.state.step, config)
         found = self.model(pairs.image.to(device), pairs.texts)
-        target, weight = pairs.target.to(device), pairs.weight.to(device)
+        image, text, logits, target, weight = (
+            gathered(self.fabric, tensor)
+            for tensor in (
+                found.image,
+                found.text,
+                found.scores.logits,
+                pairs.target.to(device),
+                pairs.weight.to(device),
+            )
+        )
         targets = soft_targets(target, weight) if config.soft_targets else None
         terms = {
-            "contrastive": self.contrast(found.image, found.text, targets),
-            "recognition": tag_recognition_loss(found.scores.logits, target, weight),
+            "contrastive": self.contrast(image, text, targets),
+            "recognition": tag_recognition_loss(logits, target, weight),
         }
         total = config.contrastive * terms["contrastive"] + config.recognition * terms["recognition"]
         self.optimizer.zero_grad(set_to_none=True)
@@ -215,6 +240,31 @@ class _Pretrainer:
             metrics=metrics,
         )
         save_pretrained(folder, tensors, card)
+
+    @torch.no_grad()
+    def cases(self) -> list[TagCase]:
+        """Maps of the first validation studies, to be shown."""
+        model, maker = self._mean(), self.maker
+        shrink = self.config.shrink
+        x, y, z = (side * shrink for side in maker.cohort.info.spacing_mm)
+        found = []
+        for number, study_id in enumerate(maker.validation[:MOST_STUDIES], start=1):
+            pairs, study = maker.validation_pairs([study_id]), maker.cohort.study(study_id)
+            seen = model(pairs.image.to(self.fabric.device), pairs.texts)
+            organs = study.patch("organs", maker.start(study), [side * shrink for side in self.config.patch_size])
+            found.append(
+                tag_case(
+                    maker.cohort,
+                    study_id,
+                    maker.tags,
+                    similarity_maps(seen.cells, seen.tags)[0],
+                    title=f"Validation study {number}",
+                    image=pairs.image[0, 0].numpy(),
+                    organs=organs[::shrink, ::shrink, ::shrink],
+                    spacing_mm=(x, y, z),
+                )
+            )
+        return found
 
     def _mean(self) -> PairModel:
         model = self.ema.model

@@ -8,17 +8,17 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-from lightning_fabric import Fabric, seed_everything
+from lightning_fabric import seed_everything
 
 from dictamen.cohort.store import Cohort
-from dictamen.errors import UsageError
+from dictamen.evaluation.tag_page import tag_page
 from dictamen.files import output_folder, write_text
-from dictamen.models import precision
 from dictamen.training.config import TrainConfig, to_toml
+from dictamen.training.fabric import launch
 from dictamen.training.loop import Progress, Trainer
 from dictamen.training.plan import make_plan
 from dictamen.training.record import write_run
+from dictamen.training.tag_cases import segmenter_cases
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,8 @@ def train(
 
     Args:
         cohort: a cohort folder, or an open cohort.
-        output: the run folder: config.toml, metrics.jsonl, run.json, checkpoints/, model/.
+        output: the run folder: config.toml, metrics.jsonl, run.json, checkpoints/, model/; tag_maps.html where a
+            pretrained encoder's maps were attached.
         config: see `TrainConfig`; defaults where None.
         resume: go on from the newest checkpoint; the result equals that of a run without interruption.
         overwrite: accept a folder that holds files; an older run in it is replaced.
@@ -77,7 +78,9 @@ def train(
     for warning in plan.warnings:
         logger.warning(warning)
     run = Path(output)
-    fabric = _fabric(config)
+    fabric = launch(
+        accelerator=config.accelerator, devices=config.devices, nodes=config.nodes, precision=config.precision
+    )
     seed_everything(config.seed, verbose=False)
     trainer = Trainer(fabric, opened, plan, run, config)
     # nothing is written, and no older run replaced, before network and checkpoint are known to fit the configuration
@@ -92,6 +95,11 @@ def train(
     fabric.barrier()
     trainer.fit(progress=progress)
     score = trainer.state.best_score if trainer.state.best_score >= 0 else None
+    if fabric.is_global_zero and trainer.tags:
+        shown = segmenter_cases(
+            trainer.ema.model, trainer.tags.tags, opened, plan.validation, config, device=fabric.device
+        )
+        write_text(run / "tag_maps.html", tag_page("Tag maps", shown, values={}))
     if fabric.is_global_zero:
         write_run(
             run / "run.json",
@@ -115,27 +123,3 @@ def train(
         warnings=plan.warnings,
         first=fabric.is_global_zero,
     )
-
-
-def _fabric(config: TrainConfig) -> Fabric:
-    """Lightning Fabric on the devices asked for.
-
-    Raises:
-        UsageError: this machine doesn't have them.
-    """
-    kind = "cuda" if config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
-    try:
-        fabric = Fabric(
-            accelerator=config.accelerator,
-            devices=config.devices,
-            num_nodes=config.nodes,
-            precision=precision.resolve(config.precision, kind),
-        )
-    except (ValueError, RuntimeError) as error:
-        raise UsageError(
-            "The devices can't be used.",
-            got=f"accelerator={config.accelerator}, devices={config.devices}: {error}",
-            expected="accelerator auto, cpu, cuda or mps, and at most as many devices as there are",
-        ) from error
-    fabric.launch()
-    return fabric
