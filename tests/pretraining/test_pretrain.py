@@ -114,7 +114,7 @@ def test_two_processes_learn_what_one_learns_from_the_same_batches(
     command = Path(sys.executable).with_name("dictamen")  # the second process is started with the same words
     done = subprocess.run(
         [command, "pretrain", pairs_cohort.path, "-o", tmp_path / "two", "--config", settings],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("steps in") == 1

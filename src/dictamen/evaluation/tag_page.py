@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Float
+from markupsafe import Markup
 from torch import Tensor
 from torch.nn import functional
 
@@ -76,7 +77,7 @@ def tag_picture(case: TagCase) -> bytes:
             limits = (extent[0], extent[1], 0.0, extent[2])
 
             def shown(volume: npt.NDArray[Any], cut: int = cut, peak: Any = peak) -> npt.NDArray[Any]:
-                return np.take(volume, int(peak[cut]), axis=cut).T
+                return np.asarray(np.take(volume, int(peak[cut]), axis=cut).T)
 
             axes.imshow(shown(case.image), cmap="gray", vmin=-1, vmax=1, origin="lower", extent=limits)
             axes.imshow(shown(case.maps[tag]), cmap=COLOURS, alpha=0.45, vmin=0, vmax=1, origin="lower", extent=limits)
@@ -93,7 +94,7 @@ def tag_picture(case: TagCase) -> bytes:
     return to_png(figure)
 
 
-def tag_section(cases: Sequence[TagCase]) -> html.Markup:
+def tag_section(cases: Sequence[TagCase]) -> Markup:
     """The pictures of some studies."""
     figures = [
         html.figure(tag_picture(case), case.title, alt=f"Maps of tags of {case.title}")
@@ -104,7 +105,7 @@ def tag_section(cases: Sequence[TagCase]) -> html.Markup:
         "Where it sees each tag",
         *figures,
         lead="The brighter, the more a place resembles the tag (cosine, 0 to 1); the cross is the highest place. The "
-        "outline is the organ's mask, where there is one: pretraining never saw it. Below the tag: what the report says.",
+        "outline is the organ's mask, where there is one: pretraining never saw it. Below a tag: what the report says.",
     )
 
 

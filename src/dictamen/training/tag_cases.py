@@ -44,12 +44,11 @@ def tag_case(
     said = {tag: state_of(tag, report, named) if report else "unknown" for tag in tags}
     shown = sorted(tags, key=lambda tag: (ORDER.index(said[tag]), tag.attribute is not None))[:MOST_TAGS]
     names = cohort.info.organ_labels
+    fine = on_grid(maps[[tags.index(tag) for tag in shown]], image.shape)
     return TagCase(
         title=title,
         image=image,
-        maps=dict(
-            zip((tag.name for tag in shown), on_grid(maps[[tags.index(t) for t in shown]], image.shape), strict=True)
-        ),
+        maps={tag.name: of_tag for tag, of_tag in zip(shown, fine, strict=True)},
         masks={tag.name: np.isin(organs, label_values(names, tag.structure, tag.side)) for tag in shown},
         said={tag.name: said[tag] for tag in shown},
         spacing_mm=spacing_mm,
