@@ -239,7 +239,7 @@ def build(
         features=chosen.features,
         out_channels=out_channels,
         auxiliary_head=auxiliary_head,
-        divisor=divisor(preset, **overrides),
+        divisor=divisors(preset, **overrides),
     )
 
 
@@ -262,19 +262,28 @@ def build_backbone(preset: str, *, in_channels: int, **overrides: Any) -> nn.Mod
         ) from error
 
 
-def divisor(preset: str, **overrides: Any) -> Divisor:
+def divisors(preset: str, **overrides: Any) -> tuple[int, int, int]:
     """What each side of a patch must be a multiple of; a 2D backbone takes any number of slices.
 
     Raises:
         UsageError: unknown preset.
     """
+    own = divisor(preset, **overrides)
+    return own, own, 1 if overrides.get("spatial_dims") == IN_PLANE else own
+
+
+def divisor(preset: str, **overrides: Any) -> int:
+    """The number that each side of a patch must be a multiple of, for this preset and these overrides.
+
+    Raises:
+        UsageError: unknown preset.
+    """
     chosen = _preset(preset, overrides)
-    own = chosen.divisor
     if "divisor" not in overrides and "strides" in overrides:
-        own = math.prod(
+        return math.prod(
             max(stride) if isinstance(stride, list | tuple) else int(stride) for stride in overrides["strides"]
         )
-    return (own, own, 1) if overrides.get("spatial_dims") == IN_PLANE else own
+    return chosen.divisor
 
 
 def _preset(name: str, overrides: Mapping[str, Any]) -> Preset:

@@ -140,7 +140,7 @@ class _Pretrainer:
     def __init__(self, fabric: Fabric, maker: PairMaker, config: PretrainConfig) -> None:
         self.fabric, self.maker, self.config = fabric, maker, config
         backbone = presets.build_backbone(config.preset, in_channels=1, **config.network)
-        presets.check_patch(config.patch_size, presets.divisor(config.preset, **config.network))
+        presets.check_patch(config.patch_size, presets.divisors(config.preset, **config.network))
         example = torch.zeros(1, 1, *config.patch_size)
         self.names, self.channels = _explore(backbone, example)
         for name, parameter in backbone.named_parameters():
