@@ -26,6 +26,7 @@ VERBS = {
     "pretrain": "Pretrain an encoder on pairs of scan and report, without masks.",
     "train": "Train a segmentation model from masks and reports.",
     "predict": "Segment volumes with a trained model.",
+    "ground": "Paint each finding of a report into its scan, and say how sure it is.",
     "evaluate": "Measure predictions against masks or against reports alone.",
     "audit": "List where masks and reports contradict each other.",
     "review": "Score masks region by region on a web page of this machine.",
@@ -40,7 +41,7 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells use it."""
 BAD_USAGE = 2
 """Exit code for a wrong option, ours and the option parser's."""
-RESUMABLE = frozenset({"demo", "pretrain", "train", "predict", "read", "refine", "experiment", "ablate"})
+RESUMABLE = frozenset({"demo", "pretrain", "train", "predict", "ground", "read", "refine", "experiment", "ablate"})
 """Verbs that go on with `--resume`, as `cohort build` does."""
 CHATTER = ("lightning_fabric.utilities",)
 """Loggers of libraries that tell at each start what device and precision they use; warnings still come through."""

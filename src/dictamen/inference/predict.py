@@ -269,7 +269,7 @@ def _read(study: InputStudy, *, job: _Job) -> _Opened:
     started = monotonic()
     if job.products.dicom:
         check_source(study)
-    volume = _read_image(study)
+    volume = read_study_image(study)
     if job.organs is None:
         return _Opened(study, volume, None, monotonic() - started)
     organs = read_organs(job.organs, study.study_id, volume, organs_of_labels(job.load()[1]))
@@ -376,7 +376,12 @@ def _embedded(model: PromptedNetwork, texts: tuple[str, ...]) -> torch.Tensor:
         return model.embed(texts)
 
 
-def _read_image(study: InputStudy) -> Volume:
+def read_study_image(study: InputStudy) -> Volume:
+    """The image of an input study, Hounsfield units.
+
+    Raises:
+        InputError: it can't be read, or there is none.
+    """
     if study.error is not None:
         raise study.error
     if study.cohort is not None:
