@@ -10,7 +10,6 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from dictamen.cohort.store import Cohort
@@ -27,7 +26,8 @@ from dictamen.inference.inputs import InputStudy, find_inputs
 from dictamen.inference.near_organs import OrganMasks, organs_of_labels, read_organs
 from dictamen.inference.outputs import Failure, OutputFolder, file_sha256, label_map_path
 from dictamen.inference.preview import write_preview
-from dictamen.inference.prompt_study import PromptedStudy, Sink, segment_prompts
+from dictamen.inference.prompt_outputs import PROBABILITIES, embedded, write_probabilities, writer
+from dictamen.inference.prompt_study import PromptedStudy, segment_prompts
 from dictamen.inference.sliding import choose_device
 from dictamen.inference.statistics import measure_labels
 from dictamen.inference.study import Settings, StudyPrediction, label_values, segment
@@ -36,7 +36,7 @@ from dictamen.models.package import WEIGHTS, load_model, model_folder
 from dictamen.models.prompted import PromptedNetwork
 from dictamen.parallel import Progress, map_stages, map_studies
 
-PREVIEWS, PROBABILITIES, MASKS, PROMPTS = "previews", "probabilities", "masks", "prompts.json"
+PREVIEWS, PROMPTS = "previews", "prompts.json"
 SCORE_DECIMALS = 4
 """Probabilities come from 16-bit numbers: further digits mean nothing."""
 HASH_SHOWN = 12
@@ -301,13 +301,13 @@ def _asked(opened: _Opened, model: PromptedNetwork, card: ModelCard, prompts: Pr
         model,
         card,
         prompts,
-        _embedded(model, prompts.texts),
+        embedded(model, prompts.texts),
         opened.volume,
         job.settings,
         policy=job.policy,
         keep_instances=products.dicom,
         keep_probabilities=products.probabilities,
-        sink=_sink(job, opened.study.study_id, card) if each else None,
+        sink=writer(job.output, opened.study.study_id, card, masks=job.policy == "independent") if each else None,
     )
     return _Found(opened, found.prediction, monotonic() - started, found)
 
@@ -326,7 +326,7 @@ def _write(done: _Found, *, job: _Job) -> dict[str, Any]:
             deidentify=products.deidentify,
         )
     if found.probabilities is not None:
-        _write_probabilities(job.output / PROBABILITIES / study.study_id, found.probabilities, card)
+        write_probabilities(job.output / PROBABILITIES / study.study_id, found.probabilities, card)
     if products.preview:
         write_preview(
             job.output / PREVIEWS / f"{study.study_id}.png",
@@ -353,27 +353,6 @@ def _write(done: _Found, *, job: _Job) -> dict[str, Any]:
         "writing": round(writing, 2),
     }
     return line
-
-
-def _sink(job: _Job, study_id: str, card: ModelCard) -> Sink:
-    """Writes each prompt's mask and probabilities as they come."""
-
-    def write(index: int, mask: Volume, probabilities: Volume | None) -> None:
-        name = card.names[index]
-        if job.policy == "independent":
-            write_volume(mask, job.output / MASKS / study_id / f"{name}.nii.gz", label_names={1: name})
-        if probabilities is not None:
-            one = card.model_copy(update={"labels": (card.labels[index],)})
-            _write_probabilities(job.output / PROBABILITIES / study_id, probabilities, one)
-
-    return write
-
-
-@lru_cache(maxsize=4)
-def _embedded(model: PromptedNetwork, texts: tuple[str, ...]) -> torch.Tensor:
-    """Embeddings of the prompts, once a process and model."""
-    with torch.inference_mode():
-        return model.embed(texts)
 
 
 def read_study_image(study: InputStudy) -> Volume:
@@ -411,12 +390,6 @@ def _line(done: _Found, card: ModelCard) -> dict[str, Any]:
         "spacing_mm": [round(step, 4) for step in volume.spacing_mm],
         "source": dict(volume.metadata),
     }
-
-
-def _write_probabilities(folder: Path, probabilities: Volume, card: ModelCard) -> None:
-    for channel, name in enumerate(card.names):
-        levels = np.rint(probabilities.array[channel].astype(np.float32) * 255).astype(np.uint8)
-        write_volume(Volume(levels[None], probabilities.affine, probabilities.study_id), folder / f"{name}.nii.gz")
 
 
 @lru_cache(maxsize=1)
