@@ -81,6 +81,17 @@ def test_nnunet(nnunet: Path, tmp_path: Path) -> None:
     assert "case_9" in cohort.ids("test", having=("report",))
 
 
+def test_a_report_speaks_of_lesions_where_a_case_of_nnunet_shows_none(nnunet: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        write(nnunet / f"labelsTr/case_{number}.nii.gz", np.minimum(both(), 1))
+    (nnunet / "reports.csv").write_text(f'study_id,report\ncase_0,"{REPORT}"\ncase_1,"{REPORT}"\n')
+    build_cohort(nnunet, tmp_path / "out")
+    cohort = Cohort.open(tmp_path / "out")
+    annotated = {study: cohort.study(study).lesion_names_annotated for study in ("case_0", "case_1", "case_2")}
+    assert annotated == {"case_0": ("tumor",), "case_1": (), "case_2": ("tumor",)}
+    assert "case_1" not in cohort.ids(having=("lesions",)) and "case_1" in cohort.ids(having=("organs", "report"))
+
+
 def test_decathlon_restores_the_organ_under_its_lesions(decathlon: Path, tmp_path: Path) -> None:
     result = build_cohort(decathlon, tmp_path / "out")
     assert result.built == ("liver_0", "liver_1", "liver_5")

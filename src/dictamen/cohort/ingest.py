@@ -65,6 +65,9 @@ def read_study(survey: Survey, tables: LabelTables) -> tuple[CanonicalStudy | No
     problems = [*survey.problems, *reader.problems]
     if image is None or blocking(problems):
         return None, problems
+    study = survey.study
+    if lesions is not None and not lesions.any() and study.report_if_no_lesion and study.has_report:
+        lesions = None
     if lesions is not None:
         organs = _lesions_within_organs(survey, tables, organs, lesions, problems)
     voxels = np.clip(np.rint(image.array[0]), LOWEST_HU, HIGHEST_HU).astype(np.int16)

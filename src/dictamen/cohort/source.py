@@ -48,6 +48,7 @@ class SourceStudy:
         report: the text; None where there is none, or where `report_file` names it.
         split: None where the cohort should decide.
         series: UID of the DICOM series, or the rule to choose it; means nothing for NIfTI files.
+        report_if_no_lesion: a lesion map without a lesion was not drawn where there is a report: the report speaks.
     """
 
     study_id: str
@@ -59,6 +60,7 @@ class SourceStudy:
     lesions: MaskSource | None = None
     split: Split | None = None
     series: str = ONLY
+    report_if_no_lesion: bool = False
 
     @property
     def has_report(self) -> bool:

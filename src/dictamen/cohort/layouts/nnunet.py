@@ -64,6 +64,7 @@ def _study(
         organs=organs,
         lesions=lesions,
         split=split,
+        report_if_no_lesion=True,  # every case has a label map, nnU-Net trains on no other
     )
 
 
