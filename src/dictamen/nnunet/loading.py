@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
 
 from dictamen.losses.ball_plan import plan_of
 from dictamen.nnunet.cases import ReportCase
+from dictamen.nnunet.dataset import Labels
 from dictamen.nnunet.outputs import Outputs
 from dictamen.nnunet.transforms import spacing_after
 from dictamen.supervision.ledger import Ledger
@@ -84,7 +86,7 @@ class MixedDataLoader(nnUNetDataLoader):  # type: ignore[misc]
         *,
         reports_per_batch: int,
         outputs: Outputs,
-        supervisor: StudySupervisor,
+        labels: Labels,
         spacing_mm: Sequence[float],
         deep_supervision: bool,
     ) -> MixedDataLoader:
@@ -95,12 +97,17 @@ class MixedDataLoader(nnUNetDataLoader):  # type: ignore[misc]
         self.positive = [case for case in self._data.identifiers if case in cases and cases[case].is_positive]
         self.negative = [case for case in self._data.identifiers if case in cases and not cases[case].is_positive]
         self.first_report = self.batch_size - reports_per_batch
-        self.outputs, self.supervisor, self.spacing_mm = outputs, supervisor, spacing_mm
+        self.outputs, self.labels, self.spacing_mm = outputs, labels, spacing_mm
         # as many masks are centred on a lesion or organ as nnU-Net would centre of a whole batch
         forced = self.batch_size - round(self.batch_size * (1 - self.oversample_foreground_percent))
         self.forced_share = forced / self.batch_size
         self.get_do_oversample = self._is_centred
         return self
+
+    @cached_property
+    def supervisor(self) -> StudySupervisor:
+        """Made where it is used: its tables can't be sent to a worker."""
+        return StudySupervisor(self.labels.targets, [], self.labels.organs, self.labels.lesions)
 
     def get_indices(self) -> list[str]:
         """The cases of a batch."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from batchgenerators.dataloading.nondet_multi_threaded_augmenter import NonDetMultiThreadedAugmenter
 from batchgenerators.dataloading.single_threaded_augmenter import SingleThreadedAugmenter
-from nnunetv2.paths import nnUNet_raw
 from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
-from nnunetv2.training.dataloading.nnunet_dataset import infer_dataset_class
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.helpers import dummy_context
@@ -23,20 +20,14 @@ from dictamen.anatomy.lesion_labels import LesionLabel
 from dictamen.errors import InputError, UsageError
 from dictamen.losses.attenuation import STEP_HU
 from dictamen.losses.total import LossWeights, Tissue
-from dictamen.nnunet.cases import ReportCase, has_lesion, report_case
-from dictamen.nnunet.dataset import Labels, read_findings, read_labels
+from dictamen.nnunet.dataset import Labels, read_labels
 from dictamen.nnunet.loading import LEDGER, PLAN, REPORTS, MixedDataLoader, MixedDataset
 from dictamen.nnunet.losses import deep_report_losses
 from dictamen.nnunet.outputs import Outputs
+from dictamen.nnunet.preprocessed import Reports
 from dictamen.nnunet.transforms import with_regions
-from dictamen.parallel import map_studies
-from dictamen.reports.schema import ReportFindings
 from dictamen.supervision.ledger import Ledger
 from dictamen.supervision.patch import POSITIVE
-from dictamen.supervision.rasterise import StudySupervisor
-
-PREPARED_APIECE = 16
-"""Cases for which another process is worth its start."""
 
 
 class nnUNetTrainerReports(nnUNetTrainer):  # type: ignore[misc]  # noqa: N801 - as nnU-Net names trainers
@@ -69,46 +60,9 @@ class nnUNetTrainerReports(nnUNetTrainer):  # type: ignore[misc]  # noqa: N801 -
         return Outputs.of_labels(self.labels, manager.all_labels, manager.ignore_label)
 
     @cached_property
-    def findings(self) -> dict[str, Any]:
-        """Of each case whose lesions are not drawn: what its report says."""
-        dataset_class = infer_dataset_class(self.preprocessed_dataset_folder)
-        if not nnUNet_raw.is_set():
-            raise UsageError("The reports stand in nnU-Net's folder of raw data.", expected="`nnUNet_raw` to be set")
-        folder = Path(nnUNet_raw) / self.plans_manager.dataset_name
-        cases = dataset_class.get_identifiers(self.preprocessed_dataset_folder)
-        found = read_findings(folder, cases)
-        return {
-            case: report
-            for case, report in found.items()
-            if not has_lesion(self._case(case)[3]["class_locations"], self.labels)
-        }
-
-    @cached_property
-    def report_cases(self) -> dict[str, ReportCase]:
-        """The regions that the reports speak of; a case whose regions can't be made is told of and left out."""
-        jobs = max(1, min(get_allowed_n_proc_DA(), len(self.findings) // PREPARED_APIECE))
-        self.print_to_log_file(f"Preparing the regions of {len(self.findings)} reports...")
-        made = {}
-        for outcome in map_studies(self._regions(), list(self.findings.items()), jobs=jobs):
-            if outcome.value is None:
-                self.print_to_log_file(f"LEFT OUT {outcome.study_id}: {outcome.error}")
-            else:
-                made[outcome.study_id] = outcome.value
-        return made
-
-    def _regions(self) -> partial[ReportCase]:
-        return partial(
-            prepare,
-            dataset_class=infer_dataset_class(self.preprocessed_dataset_folder),
-            folder=self.preprocessed_dataset_folder,
-            labels=self.labels,
-            spacing_mm=tuple(self.configuration_manager.spacing),
-            transpose=tuple(self.plans_manager.transpose_forward),
-        )
-
-    def _case(self, case: str) -> Any:
-        folder = self.preprocessed_dataset_folder
-        return infer_dataset_class(folder)(folder, [case]).load_case(case)
+    def reports(self) -> Reports:
+        """The cases with reports; an object of its own, since nnU-Net writes the trainer's attributes to debug.json."""
+        return Reports(self)
 
     def do_split(self) -> tuple[list[str], list[str]]:
         """nnU-Net's split; cases with reports train in every fold.
@@ -117,7 +71,7 @@ class nnUNetTrainerReports(nnUNetTrainer):  # type: ignore[misc]  # noqa: N801 -
             InputError: nothing is left to validate on.
         """
         train, validation = super().do_split()
-        reports = set(self.findings)
+        reports = set(self.reports.findings)
         kept = [case for case in validation if case not in reports]
         if not kept:
             raise InputError(
@@ -131,8 +85,8 @@ class nnUNetTrainerReports(nnUNetTrainer):  # type: ignore[misc]  # noqa: N801 -
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
         """nnU-Net's data sets; the one for training carries the regions of reports."""
         train, validation = super().get_tr_and_val_datasets()
-        used = {case: report for case, report in self.report_cases.items() if case in set(train.identifiers)}
-        lost = set(self.findings) - set(self.report_cases)
+        used = {case: report for case, report in self.reports.cases.items() if case in set(train.identifiers)}
+        lost = set(self.reports.findings) - set(self.reports.cases)
         train.identifiers = [case for case in train.identifiers if case not in lost]
         masks = len(train.identifiers) - len(used)
         self.print_to_log_file(
@@ -187,8 +141,7 @@ class nnUNetTrainerReports(nnUNetTrainer):  # type: ignore[misc]  # noqa: N801 -
             transforms=with_regions(augment), **sampling,
         ).mix(
             reports_per_batch=reports, outputs=self.outputs, spacing_mm=manager.spacing,
-            supervisor=StudySupervisor(self.labels.targets, [], self.labels.organs, self.labels.lesions),
-            deep_supervision=scales is not None,
+            labels=self.labels, deep_supervision=scales is not None,
         )  # fmt: skip
         validation_loader = nnUNetDataLoader(
             validation, self.batch_size, manager.patch_size, manager.patch_size, self.label_manager,
@@ -299,24 +252,3 @@ class nnUNetTrainerReports(nnUNetTrainer):  # type: ignore[misc]  # noqa: N801 -
         self.print_to_log_file(
             f"reports in {told['patches']} patches: used {told['used']}, deferred {told['deferred']}"
         )
-
-
-def prepare(
-    report: ReportFindings,
-    *,
-    dataset_class: Any,
-    folder: str,
-    labels: Labels,
-    spacing_mm: tuple[float, ...],
-    transpose: tuple[int, ...],
-) -> ReportCase:
-    """The regions of one report in its preprocessed case; see `report_case`."""
-    _, label_map, _, properties = dataset_class(folder, [report.study_id]).load_case(report.study_id)
-    return report_case(
-        np.asarray(label_map[:])[0],
-        properties,
-        report=report,
-        labels=labels,
-        spacing_mm=spacing_mm,
-        transpose=transpose,
-    )
