@@ -37,9 +37,9 @@ NNUNET_TORCH ?= torch==2.14.1 torchvision==0.29.1
 nnunet: $(NNUNET)/.installed  ## nnU-Net in a virtual environment of its own (5.5 GB), and the tests of its plug-in
 	OMP_NUM_THREADS=1 $(NNUNET)/bin/python -m pytest tests/nnunet
 
-$(NNUNET)/.installed: pyproject.toml constraints.txt
+$(NNUNET)/.installed: pyproject.toml constraints.txt constraints-nnunet.txt
 	$(PYTHON) -m venv $(NNUNET)
-	grep -v '^torch==' constraints.txt > $(NNUNET)/constraints.txt
+	grep -hv '^torch==' constraints.txt constraints-nnunet.txt > $(NNUNET)/constraints.txt
 	$(NNUNET)/bin/python -m pip install --quiet --disable-pip-version-check -c $(NNUNET)/constraints.txt $(NNUNET_TORCH)
 	$(NNUNET)/bin/python -m pip install --quiet --disable-pip-version-check -c $(NNUNET)/constraints.txt -e '.[nnunet]' pytest hypothesis
 	touch $@
