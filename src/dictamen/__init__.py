@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from dictamen.phantom.generate import write_phantom
     from dictamen.pretraining.config import PretrainConfig
     from dictamen.pretraining.pretrain import pretrain
+    from dictamen.prompting.config import PromptConfig
+    from dictamen.prompting.ground import ground
+    from dictamen.prompting.train import train_prompts
     from dictamen.refinement.refine import refine
     from dictamen.reports.rules import read_report
     from dictamen.review.store import FeedbackStore
@@ -33,18 +36,21 @@ _HOMES = {
     "InputError": "dictamen.errors",
     "Interval": "dictamen.interval",
     "PretrainConfig": "dictamen.pretraining.config",
+    "PromptConfig": "dictamen.prompting.config",
     "ResourceError": "dictamen.errors",
     "TrainConfig": "dictamen.training.config",
     "UsageError": "dictamen.errors",
     "audit": "dictamen.evaluation.audit",
     "build_cohort": "dictamen.cohort.build",
     "evaluate": "dictamen.evaluation.evaluate",
+    "ground": "dictamen.prompting.ground",
     "predict": "dictamen.inference.predict",
     "pretrain": "dictamen.pretraining.pretrain",
     "read_report": "dictamen.reports.rules",
     "refine": "dictamen.refinement.refine",
     "run_experiment": "dictamen.experiments.experiment",
     "train": "dictamen.training.train",
+    "train_prompts": "dictamen.prompting.train",
     "write_phantom": "dictamen.phantom.generate",
 }
 
@@ -55,18 +61,21 @@ __all__ = [
     "InputError",
     "Interval",
     "PretrainConfig",
+    "PromptConfig",
     "ResourceError",
     "TrainConfig",
     "UsageError",
     "audit",
     "build_cohort",
     "evaluate",
+    "ground",
     "predict",
     "pretrain",
     "read_report",
     "refine",
     "run_experiment",
     "train",
+    "train_prompts",
     "write_phantom",
 ]
 
