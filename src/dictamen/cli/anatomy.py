@@ -1,4 +1,4 @@
-"""`dictamen anatomy search | show | tree | statistics | import`."""
+"""`dictamen anatomy search | show | tree | statistics | import | pretrain`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dictamen.cli.anatomy_pretrain import pretrain
+
 if TYPE_CHECKING:
     from dictamen.anatomy.concept import Concept
-    from dictamen.anatomy.knowledge import Knowledge
+    from dictamen.anatomy.knowledge import Knowledge, Match
 
 Term = Annotated[str, typer.Argument(help='Id or name: "kidney_left", "left kidney", "HCC".')]
 Further = Annotated[
@@ -31,24 +33,29 @@ def register(app: typer.Typer) -> None:
     for command in (search, show, tree, statistics):
         group.command(command.__name__)(command)
     group.command("import")(import_ontology)
+    group.command("pretrain")(pretrain)
     app.add_typer(group, name="anatomy")
 
 
 def search(
     term: Annotated[str, typer.Argument(help="Any word; misspelt ones too.")],
     limit: Annotated[int, typer.Option(min=1, help="How many concepts to list.")] = 5,
+    encoder: Annotated[
+        Path | None, typer.Option(help="Compare meanings with the encoder of `anatomy pretrain`, not spellings.")
+    ] = None,
     further: Further = None,
     as_json: AsJson = False,
 ) -> None:
     """List the concepts nearest to a word, with the similarity of their spelling (1: it is one of their names)."""
     from dictamen.anatomy.knowledge import load
 
-    matches = load(*further or ()).search(term, limit=limit)
+    knowledge = load(*further or ())
+    matches = _by_meaning(knowledge, encoder, term, limit) if encoder else knowledge.search(term, limit=limit)
     if as_json:
         rows = [{"id": m.concept.id, "name": m.concept.name, "score": m.score} for m in matches]
         typer.echo(json.dumps(rows))
         return
-    if matches[0].score < FAINT:
+    if not encoder and matches[0].score < FAINT:
         typer.echo(f"No concept is called {term!r}; the nearest spellings are:", err=True)
     for match in matches:
         typer.echo(f"{match.score:5.3f}  {match.concept.id:32}  {match.concept.name}")
@@ -158,6 +165,14 @@ def import_ontology(
     if made.cut:
         typer.echo(f"  relations left out because they closed a circle: {', '.join(made.cut[:MOST_TOLD])}")
     typer.echo(f"Use them: dictamen anatomy search WORD --concepts {output}")
+
+
+def _by_meaning(knowledge: Knowledge, encoder: Path, term: str, limit: int) -> list[Match]:
+    from dictamen.models.name_encoder import load_name_encoder
+    from dictamen.pretraining.knowledge_measure import NameIndex, all_names
+    from dictamen.pretraining.knowledge_measure import search as nearest
+
+    return nearest(knowledge, NameIndex(load_name_encoder(encoder), all_names(knowledge)), term, limit=limit)
 
 
 def _row(concept: Concept) -> dict[str, Any]:

@@ -128,7 +128,7 @@ def _for_users(error: Exception) -> DictamenError:
 
 
 def _after_interruption(verb: str | None, words: Sequence[str]) -> str:
-    if verb in RESUMABLE or "build" in words:
+    if verb in RESUMABLE or {"build", "pretrain"} & set(words):
         return "What was done is kept: run the same command with --resume to go on."
     if verb == "review":
         return "Every answer that was given is saved."

@@ -1,6 +1,6 @@
 """An encoder of anatomical names and sentences on disk, and how it is used: texts in, unit vectors out. Never pickle.
 
-`dictamen pretrain --knowledge` writes one; `load_name_encoder(folder).embed(texts)` is all that a user of it needs.
+`dictamen anatomy pretrain` writes one; `load_name_encoder(folder).embed(texts)` is all that a user of it needs.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def load_name_encoder(folder: str | Path) -> NameEncoder:
         raise InputError(
             "There is no encoder of names here.",
             where=folder,
-            expected=f"a run folder of `dictamen pretrain --knowledge`, or a folder with {CARD}",
+            expected=f"a run folder of `dictamen anatomy pretrain`, or a folder with {CARD}",
         )
     try:
         card = NameEncoderCard.model_validate(json.loads((place / CARD).read_text(encoding="utf-8")))
@@ -135,6 +135,6 @@ def load_name_encoder(folder: str | Path) -> NameEncoder:
             where=place,
             got=type(error).__name__,
             expected=f"{CARD} and {WEIGHTS} as they were written",
-            next_step="copy the folder again, or make it again with `dictamen pretrain --knowledge`",
+            next_step="copy the folder again, or make it again with `dictamen anatomy pretrain`",
         ) from error
     return NameEncoder(network.eval(), card)

@@ -52,7 +52,7 @@ class PromptConfig(TrainConfig):
     negatives: float = Field(default=0.5, ge=0)  # labels asked that are absent, for each one that is there; SAT's
     sentences: int = Field(default=4, ge=0)  # sentences of the study's report asked of a patch, at most
     synonyms: float = Field(default=0.5, ge=0, le=1)  # how often a label is asked by another of its names
-    text_encoder: str | None = None  # run folder of `dictamen pretrain --knowledge`; its encoder of names is the start
+    text_encoder: str | None = None  # run folder of `dictamen anatomy pretrain`; its encoder of names is the start
     train_text: bool | None = None  # go on training the encoder of names; None: only where it is a fresh one
     learning_rate: float = Field(default=2e-3, gt=0)  # attention diverges at the 1e-2 of the plain U-Net
     masks_only_fraction: float = Field(default=0.0, ge=0, lt=1)  # sentences need their words from the start
