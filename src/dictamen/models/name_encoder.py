@@ -24,7 +24,7 @@ from torch.nn import functional
 from dictamen.errors import DictamenError, InputError
 from dictamen.files import atomic_path, write_json
 from dictamen.models.card import RESEARCH_USE, versions
-from dictamen.models.text_encoder import SmallTransformer, TextSettings
+from dictamen.models.text_encoder import TextSettings, build_text_encoder
 
 WEIGHTS, CARD = "names.safetensors", "names.json"
 CHUNK = 256
@@ -90,8 +90,8 @@ class NameEncoder:
 
 
 def build(settings: TextSettings, *, dimension: int) -> nn.Module:
-    """An encoder with weights of no meaning."""
-    return SmallTransformer(settings, dimension=dimension)
+    """An encoder with weights of no meaning, or, where the settings name its folder, a language model."""
+    return build_text_encoder(settings, dimension=dimension)
 
 
 def fingerprint(network: nn.Module, settings: TextSettings) -> str:
