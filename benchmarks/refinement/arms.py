@@ -25,7 +25,7 @@ from dictamen.supervision.region_targets import region_targets
 from dictamen.supervision.score_scale import ScoreScale
 from dictamen.supervision.simulated_raters import SimulatedRater
 
-MARGIN_MM = 10.0
+MARGIN_MM = 8.0
 """Around the mask; less than the default, for the sake of time."""
 TOLERANCE_MM = 1.0
 """Of the surface Dice (NSD)."""

@@ -14,7 +14,7 @@ CHANCE = 0.65
 CAP, LEAK_VOXELS = (0.10, 0.18), (1, 2)
 BRIGHTER_HU, INCLUSION_HU = 25.0, 60.0
 NOISE_HU = 14.0
-SHAPE, SPACING_MM = (32, 32, 44), (2.0, 2.0, 2.0)
+SHAPE, SPACING_MM = (26, 26, 36), (2.0, 2.0, 2.0)
 
 
 @dataclass(frozen=True)
@@ -58,21 +58,21 @@ def phantom(seed: int) -> Example:
     rng = np.random.default_rng([11, seed])
     x, y, z = np.meshgrid(*(np.arange(n) - (n - 1) / 2 for n in SHAPE), indexing="ij")
     bend, turn = rng.uniform(0.002, 0.01), rng.uniform(0, 2 * np.pi)
-    radii = rng.uniform((5.5, 5.5, 13), (7.5, 7.5, 16))
+    radii = rng.uniform((4.5, 4.5, 10.5), (6, 6, 13))
     cx, cy = x - bend * z**2 * np.cos(turn), y - bend * z**2 * np.sin(turn)
     wobble = 1 + 0.12 * np.sin(z / rng.uniform(4, 7) + rng.uniform(0, 6)) + 0.08 * np.cos(2 * np.arctan2(cy, cx))
     organ = (cx / radii[0]) ** 2 + (cy / radii[1]) ** 2 + (z / radii[2]) ** 2 < wobble**2
     tissue = np.full(SHAPE, -70.0) + 40 * ndimage.gaussian_filter(rng.standard_normal(SHAPE), 4) / 0.03
     tissue = np.clip(tissue, -110, 10)
     angle = rng.uniform(0, 2 * np.pi)
-    vessel_radius = rng.uniform(3, 4.5)
+    vessel_radius = rng.uniform(2.5, 3.5)
     away = radii[0] + vessel_radius - 0.5
     vessel = (cx - away * np.cos(angle)) ** 2 + (cy - away * np.sin(angle)) ** 2 < vessel_radius**2
     tissue[vessel & (np.abs(z) < rng.uniform(8, 18))] = 115
     tissue[organ] = 60
     for _ in range(rng.integers(1, 3)):
-        place = rng.uniform((-2.5, -2.5, -7), (2.5, 2.5, 7))
-        ball = (cx - place[0]) ** 2 + (cy - place[1]) ** 2 + (z - place[2]) ** 2 < rng.uniform(1.9, 2.8) ** 2
+        place = rng.uniform((-2, -2, -5.5), (2, 2, 5.5))
+        ball = (cx - place[0]) ** 2 + (cy - place[1]) ** 2 + (z - place[2]) ** 2 < rng.uniform(1.6, 2.3) ** 2
         tissue[ball & organ] = 170
     image = (
         ndimage.gaussian_filter(tissue, 0.6) + ndimage.gaussian_filter(rng.standard_normal(SHAPE), 0.5) * NOISE_HU * 1.6

@@ -45,7 +45,8 @@ def test_the_likeliest_voxels_change_as_many_as_the_bin_says(direction: int, cha
     among, fraction = (y, fraction_to_remove) if direction == OVER else (~y, fraction_to_add)
     among = among & here
     size = int((y & here).sum())
-    order = smoothed(logits + torch.logit(INSIDE))[among] * (-1 if direction == OVER else 1)
+    likely = logits + torch.logit(INSIDE)
+    order = -likely[0, 0].numpy()[among] if direction == OVER else smoothed(likely)[among]
     ranked = got[among][np.argsort(-order, kind="stable")]
     least, most = round(size * fraction(0.92)), round(size * fraction(0.85))
     assert 0 < least < most

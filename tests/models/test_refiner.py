@@ -16,6 +16,7 @@ def test_an_untrained_refiner_returns_the_mask_exactly(shape: tuple[int, int, in
 
 def test_the_head_learns_from_the_first_step() -> None:
     refiner = Refiner()
-    refiner(torch.randn(1, 1, 8, 8, 8), torch.ones(1, 1, 8, 8, 8), torch.rand(1, 1, 8, 8, 8)).sum().backward()
+    image, prior = torch.randn(1, 1, 8, 8, 8), torch.rand(1, 1, 8, 8, 8)
+    refiner(image, torch.ones(1, 1, 8, 8, 8), prior).sum().backward()
     gradient = refiner.network.head.weight.grad
     assert gradient is not None and gradient.abs().sum() > 0

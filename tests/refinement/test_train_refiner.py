@@ -58,7 +58,7 @@ class Constant(torch.nn.Module):
         super().__init__()
         self.logit = logit
 
-    def forward(self, image: torch.Tensor, mask: torch.Tensor, edge: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
         return torch.full_like(image, self.logit)
 
 

@@ -7,7 +7,13 @@ import pytest
 from pydantic import ValidationError
 
 from dictamen.anatomy.region_scheme import RegionScheme
-from dictamen.supervision.feedback import FindingVerdict, RegionAnswer, current_answers, current_verdicts
+from dictamen.supervision.feedback import (
+    FindingVerdict,
+    RegionAnswer,
+    current_answers,
+    current_verdicts,
+    known_first,
+)
 from dictamen.supervision.region_targets import DIRECTION_CODES, RegionTargets, balanced, region_targets
 from dictamen.supervision.score_scale import ScoreScale
 
@@ -63,6 +69,12 @@ def test_verdicts_say_what_is_right_exactly_when_corrected() -> None:
     later = FindingVerdict.model_validate(plain | {"verdict": "rejected"})
     assert current_verdicts([fine, later]) == [later]
     assert current_verdicts([fine, later, FindingVerdict.model_validate(plain | {"undoes": later.record_id})]) == [fine]
+
+
+def test_a_known_answer_is_believed_alone() -> None:
+    known, said, other = answer(gold=True, rater="known"), answer(score=1, direction="under"), answer(region=2)
+    assert known_first([said, known, other]) == [known, other]
+    assert known_first([said, other]) == [said, other]
 
 
 def test_one_row_a_region() -> None:

@@ -14,10 +14,11 @@ from dictamen.supervision.raters import (
     fit_jointly,
     fit_ordinal,
     likely_directions,
+    measured_scale,
     pairs_of_raters,
     weighted_kappa,
 )
-from dictamen.supervision.score_scale import CUTS
+from dictamen.supervision.score_scale import CUTS, ScoreScale
 
 DIRECTIONS = ("over", "under", "mixed", "none")
 
@@ -108,6 +109,23 @@ def test_directions_of_double_reads_alone() -> None:
     ]
     found = likely_directions([*several, say(30, "a", "under")])
     assert {place[-1] for place in found} == set(range(1, 21)) and set(found.values()) == {"over"}
+
+
+def test_gold_regions_tell_what_scores_mean() -> None:
+    def say(region: int, rater: str, score: int, **fields: bool) -> RegionAnswer:
+        return RegionAnswer.model_validate(
+            {"study_id": "s", "rater": rater, "label": "spleen", "mask_sha256": "m", "scheme": "x", "region": region}
+            | {"score": score, "direction": "over", **fields}
+        )
+
+    known = [say(region, "known", 4 if region < 3 else 2, gold=True) for region in range(1, 7)]
+    said = [say(region, "anna", 3) for region in range(1, 7)]  # of four of these, twice as much is wrong as she says
+    alone = [say(region, "anna", 3) for region in range(20, 60)]
+    plain = ScoreScale()
+    assert measured_scale([*said, *alone]) == plain
+    found = measured_scale([*known, *said, *alone])
+    assert found.target(3) == pytest.approx((2 * plain.target(4) + 4 * plain.target(2)) / 6)
+    assert (found.target(4), found.target(5)) == (plain.target(4), plain.target(5))
 
 
 def test_weighted_kappa_against_its_definition() -> None:

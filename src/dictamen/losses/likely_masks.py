@@ -18,7 +18,7 @@ from dictamen.losses.region_tables import MIXED, OVER, UNDER, FeedbackTable
 
 SMALLEST_DICE = 1e-3
 """A region of which nothing is right would have to grow without end."""
-MOST_SURE = 0.9
+MOST_SURE = 0.97
 """Of the intensity prior: a network that is surer than this is believed."""
 LEAST_SIDE, MOST_SIDE = 0.5, 1.5
 """Of a mixed region: each side of its error is between so many times half of it ("mixed" means neither side has two
@@ -44,9 +44,10 @@ def likely_masks(
              inside all are positive
       mixed: both, with (1 - D) Y voxels on each side, half as many to half as many again
       none:  the mask as it is
-    Likely: by logit(p) + logit(inside), averaged over 3 x 3 x 3 voxels because errors are lumps. At the first step,
-    when p knows nothing but the mask, intensities decide; they count less as the network becomes sure. Regions without
-    an answer are unknown; voxels of no region stay as the mask has them.
+    Likely: by logit(p) + logit(inside). At the first step, when p knows nothing but the mask, intensities decide; they
+    count less as the network becomes sure. What is too much may be a rim of one voxel, so each voxel stands for itself;
+    what is missing lies against the mask, so the mean over 3 x 3 x 3 voxels counts. Regions without an answer are
+    unknown; voxels of no region stay as the mask has them.
 
     Args:
         logits: of the refined mask; no gradient flows.
@@ -56,7 +57,8 @@ def likely_masks(
         inside: probability by intensity alone that a voxel belongs to the structure; .5: can't tell.
     """
     prior = torch.logit(inside.clamp(1 - MOST_SURE, MOST_SURE))
-    likely = functional.avg_pool3d(logits + prior, 3, stride=1, padding=1, count_include_pad=False)
+    likely = logits + prior
+    beside = functional.avg_pool3d(likely, 3, stride=1, padding=1, count_include_pad=False)
     state = (mask > 0).to(torch.uint8)
     weight = torch.cat([torch.ones_like(table.weight[..., :1]), table.weight], dim=-1).to(logits.dtype)
     weights = torch.gather(weight, 2, region.flatten(2).long()).view_as(logits)
@@ -72,9 +74,8 @@ def likely_masks(
             lo, hi = (float(d[study, label, row]) for d in (table.lo, table.hi))
             removed = (size * _removed(hi), size * _removed(lo)) if direction == OVER else (0.0, 0.0)
             added = (size * _added(hi), size * _added(lo)) if direction == UNDER else (0.0, 0.0)
-        here = likely[study, label]
-        _choose(state[study, label], -here, inside, NEGATIVE, removed)
-        _choose(state[study, label], here, where & ~inside, POSITIVE, added)
+        _choose(state[study, label], -likely[study, label], inside, NEGATIVE, removed)
+        _choose(state[study, label], beside[study, label], where & ~inside, POSITIVE, added)
     state[weights == 0] = UNKNOWN
     return state, weights
 

@@ -30,8 +30,8 @@ from dictamen.refinement.outputs import RefinerCard
 from dictamen.refinement.study import back_to_source, study_case
 from dictamen.refinement.train import train_refiner
 from dictamen.review.masks import MaskSource, only_label
-from dictamen.supervision.feedback import RegionAnswer, current_answers, most_trusted
-from dictamen.supervision.raters import likely_directions
+from dictamen.supervision.feedback import RegionAnswer, current_answers, known_first, most_trusted
+from dictamen.supervision.raters import likely_directions, measured_scale
 from dictamen.supervision.score_scale import ScoreScale
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def refine(
         label: structure to refine; may be left out where only one has answers.
         refiner: folder of an earlier refinement: apply its refiner instead of training one.
         config: see `RefineConfig`.
-        scale: what scores mean; the default, or one calibrated on gold regions.
+        scale: what scores mean; None: measured on gold regions, the default without enough of them.
         resume: a trained refiner is kept, refined studies are skipped.
         overwrite: accept a folder that holds files; an earlier refinement in it is replaced.
         progress: see `Progress`.
@@ -148,8 +148,8 @@ def _train(
     scale: ScoreScale | None,
     progress: Progress | None,
 ) -> tuple[Refiner, RefinerCard, dict[str, int]]:
-    config, scale = config or RefineConfig(), scale or ScoreScale()
-    mine = most_trusted(answer for answer in answers if answer.label == label)
+    config, mine = config or RefineConfig(), most_trusted(answer for answer in answers if answer.label == label)
+    scale, mine = scale or measured_scale(mine), known_first(mine)
     scheme = _scheme(mine, label)
     directions = likely_directions(mine)
     cases: list[RefineCase] = []

@@ -72,7 +72,7 @@ def study_case(
             where=study_id,
             got=f"{case.mask.size:,} voxels",
             expected=f"at most {LARGEST_CROP:,}",
-            next_step="build the cohort with a larger --spacing",
+            next_step="build the cohort with a larger --spacing-mm",
         )
     return case
 

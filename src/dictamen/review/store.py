@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from dictamen.cohort.manifest import COHORT_JSON
 from dictamen.errors import InputError, ResourceError, UsageError
 from dictamen.supervision.feedback import FindingVerdict, RegionAnswer
 
@@ -217,5 +218,13 @@ def read_jsonl(lines: Iterable[str], where: object = None) -> list[RegionAnswer 
 
 
 def open_store(cohort: Path, feedback: str | None) -> FeedbackStore:
-    """The store at a URL or path, else that of the cohort."""
+    """The store at a URL or path, else that of the cohort.
+
+    Raises:
+        InputError: neither is given: the folder is no cohort.
+    """
+    if feedback is None and not (cohort / COHORT_JSON).is_file():
+        raise InputError(
+            "The folder is no cohort.", where=cohort, next_step="make one with `dictamen cohort build SRC -o COHORT`"
+        )
     return FeedbackStore(feedback or cohort / FEEDBACK_SQLITE)

@@ -141,6 +141,13 @@ def most_trusted(answers: Iterable[RegionAnswer]) -> list[RegionAnswer]:
     return [answer for answer in kept if PRIORITY.index(answer.origin) == best[answer.place[:3]]]
 
 
+def known_first(answers: Iterable[RegionAnswer]) -> list[RegionAnswer]:
+    """Of each gold region, the known answer alone."""
+    kept = list(answers)
+    known = {answer.place for answer in kept if answer.gold and answer.score}
+    return [answer for answer in kept if answer.gold or answer.place not in known]
+
+
 RecordType = TypeVar("RecordType", RegionAnswer, FindingVerdict)
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from dictamen.errors import InputError
 from dictamen.supervision.feedback import PERFECT, Direction, RegionAnswer
-from dictamen.supervision.score_scale import CUTS, ScoreScale
+from dictamen.supervision.score_scale import CUTS, ScoreScale, calibrated
 
 FloatArray = npt.NDArray[np.float64]
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
@@ -204,6 +204,19 @@ def dawid_skene(answers: Sequence[tuple[Hashable, str, str]], classes: Sequence[
         posterior=dict(zip(items, posterior, strict=True)),
         confusion=dict(zip(raters, confusion, strict=True)),
     )
+
+
+def measured_scale(answers: Sequence[RegionAnswer]) -> ScoreScale:
+    """What the raters' scores mean on gold regions: `score_scale.calibrated` on what they said there.
+
+    A known answer stands for the middle of its own bin. Scores without enough gold regions keep their target.
+
+    Args:
+        answers: current ones, known ones (`gold`) included.
+    """
+    known = {answer.place: ScoreScale().target(answer.score) for answer in answers if answer.gold and answer.score}
+    said = [(a.score, known[a.place]) for a in answers if a.score and not a.gold and a.place in known]
+    return calibrated([score for score, _ in said], [dice for _, dice in said])
 
 
 def likely_directions(answers: Sequence[RegionAnswer]) -> dict[tuple[str, str, str, str, int], Direction]:
