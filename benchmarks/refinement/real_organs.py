@@ -1,7 +1,7 @@
 """Real CTs with organ masks, corrupted systematically; the true masks are kept apart.
 
 Training: structures of one trunk (TotalSegmentator's example, 61 labels). Test: structures of other patients, with
-masks of experts (pelvis, pancreas, cervix) and of TotalSegmentator (a slab). Structures of 20 to 200 ml at 4 mm, for
+masks of experts (pelvis, pancreas, cervix) and of TotalSegmentator (a slab). Structures of 20 to 400 ml at 4 mm, for
 the sake of time. Reads the folder named by DICTAMEN_SHARED_DATA; see its README for sources and licences.
 """
 
@@ -21,7 +21,7 @@ from dictamen.imaging.volume import Volume
 
 DATA = Path(os.environ.get("DICTAMEN_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "ct"
 SPACING_MM = (4.0, 4.0, 4.0)
-SMALLEST_ML, LARGEST_ML = 20, 200
+SMALLEST_ML, LARGEST_ML = 20, 400
 MARGIN_MM = 24.0
 TRUNK = ("totalsegmentator/example_ct", "totalsegmentator/example_seg_117cls")
 OTHERS = (
