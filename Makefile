@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo-run
 
-.PHONY: demo test lint types bench nnunet setup clean
+.PHONY: demo test test-llm lint types bench nnunet setup clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.installed
@@ -19,6 +19,9 @@ demo: setup  ## the whole story on a generated cohort; prints where the HTML pag
 
 test: setup  ## the fast tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-llm: setup  ## against a real language model at DICTAMEN_LLM_URL (docs/reports.md)
+	DICTAMEN_LLM_URL=$${DICTAMEN_LLM_URL:-http://127.0.0.1:8000/v1} $(BIN)/python -m pytest tests/reports/test_llm_real_server.py
 
 lint: setup
 	$(BIN)/ruff check src tests benchmarks

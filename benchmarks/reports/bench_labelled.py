@@ -21,12 +21,29 @@ from dictamen.reports.lexicon import load
 from dictamen.reports.rules import read_report
 
 RESULT = Path(__file__).parents[1] / "results" / "reports_labelled.md"
-COLUMNS = ("reports", "lesions", "f1", "precision", "recall", *ATTRIBUTES, "clear_recall", "contradictions")
+COLUMNS = ("reports", "lesions", "f1", "f1 95 %", "precision", "recall", *ATTRIBUTES, "clear_recall", "contradictions")
+FEW = 5
+"""Reports; with fewer, an interval by bootstrap over them says nothing."""
 
 
-def row(name: str, figures: dict[str, float | int]) -> str:
+def row(name: str, figures: dict[str, float | int | str]) -> str:
     """One line of a table."""
     return f"| {name} | " + " | ".join(f"{figures.get(column, '')}" for column in COLUMNS) + " |"
+
+
+def rows_of(groups: dict[str, list[Score]]) -> list[str]:
+    """A line for each organ or phenomenon, most lesions first, with the interval of F1 over its reports."""
+    table = []
+    for name, scores in sorted(groups.items(), key=lambda item: (-lesions_of(item[1]), item[0])):
+        low, high = interval(scores, lambda score: score.f1)
+        figures = sum(scores, Score()).figures() | {"reports": len(scores)}
+        table.append(row(name, {**figures, "f1 95 %": f"{low:.2f}-{high:.2f}" if len(scores) >= FEW else "few"}))
+    return table
+
+
+def lesions_of(scores: list[Score]) -> int:
+    """Lesions that there are to find."""
+    return sum(score.counts["tp"] + score.counts["fn"] for score in scores)
 
 
 def f1_with_interval(scores: list[Score]) -> str:
@@ -58,14 +75,26 @@ def main() -> None:
         rows += labelled(name)
         for what, figures in contact[name].items():
             lines.append(row(f"{name}, {what}", figures))
-        lines.append(row(f"{name}, today", sum(scores, Score()).figures()))
-    _, errors, organs, phenomena = pooled(rows, read_report)
+        low, high = interval(scores, lambda score: score.f1)
+        today: dict[str, float | int | str] = {**sum(scores, Score()).figures(), "f1 95 %": f"{low:.2f}-{high:.2f}"}
+        lines.append(row(f"{name}, today", today))
+    german = load(None, "de")
+    scores, errors, _, _ = pooled(labelled("german"), lambda text, study: read_report(text, study, lexicon=german))
+    lines += [row(f"german, {what}", figures) for what, figures in contact["german"].items()]
+    lines.append(row("german, today", dict(sum(scores, Score()).figures())))
+    _, more, organs, phenomena = pooled(rows, read_report)
+    errors += more
     lines += ["", f"All of them: lesion F1 {f1_with_interval(everything)}.", "", "## By organ", "", *head]
     lines += [
-        row(name, score.figures()) for name, score in sorted(organs.items(), key=lambda item: -item[1].counts["tp"])
+        *rows_of(organs),
+        "",
+        "## By phenomenon",
+        "",
+        "Whole reports that hold it.",
+        "",
+        *head,
+        *rows_of(phenomena),
     ]
-    lines += ["", "## By phenomenon", "", "Whole reports that hold it.", "", *head]
-    lines += [row(name, score.figures()) for name, score in sorted(phenomena.items())]
     lines += ["", "## By rule", "", "| rule | findings | right organ and size |", "|---|---|---|"]
     lines += [f"| {rule} | {total} | {right} |" for rule, (right, total) in by_rule(rows, read_report).items()]
     RESULT.write_text("\n".join(lines) + "\n", encoding="utf-8")

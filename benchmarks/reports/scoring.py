@@ -237,19 +237,19 @@ def _words(*texts: str) -> set[str]:
 
 def pooled(
     rows: Iterable[dict[str, Any]], reader: Callable[[str, str], ReportFindings]
-) -> tuple[list[Score], list[Error], dict[str, Score], dict[str, Score]]:
-    """Scores by report, errors, scores by organ, and by phenomenon."""
+) -> tuple[list[Score], list[Error], dict[str, list[Score]], dict[str, list[Score]]]:
+    """Scores of the reports; errors; scores of the reports by organ and by phenomenon."""
     scores, errors = [], []
-    organs: dict[str, Score] = {}
-    phenomena: dict[str, Score] = {}
+    organs: dict[str, list[Score]] = {}
+    phenomena: dict[str, list[Score]] = {}
     for row in rows:
         total, wrong, by_organ = score(row, reader(row["text"], row["id"]))
         scores.append(total)
         errors += wrong
         for name, part in by_organ.items():
-            organs[name] = organs.get(name, Score()) + part
+            organs.setdefault(name, []).append(part)
         for name in row.get("phenomena", ()):
-            phenomena[name] = phenomena.get(name, Score()) + total
+            phenomena.setdefault(name, []).append(total)
     return scores, errors, organs, phenomena
 
 
@@ -258,9 +258,10 @@ def interval(
 ) -> tuple[float, float]:
     """95 % interval of a figure, by bootstrap over reports."""
     random = np.random.default_rng(seed)
-    values = [
-        value(sum((scores[i] for i in random.integers(0, len(scores), len(scores))), Score())) for _ in range(draws)
-    ]
+    names = sorted({name for score in scores for name in score.counts})
+    table = np.array([[score.counts[name] for name in names] for score in scores])
+    sums = (table[random.integers(0, len(scores), len(scores))].sum(axis=0).tolist() for _ in range(draws))
+    values = [value(Score(Counter(dict(zip(names, row, strict=True))))) for row in sums]
     low, high = np.percentile(values, [2.5, 97.5])
     return float(low), float(high)
 
