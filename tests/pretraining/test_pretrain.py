@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from dictamen.cohort.store import Cohort
 from dictamen.errors import InputError, UsageError
+from dictamen.inference.sliding import predict_probabilities
 from dictamen.models import presets
 from dictamen.models.package import load_model
 from dictamen.models.pretrained import load_pretrained, start_from
@@ -89,6 +90,34 @@ def test_training_starts_from_it_and_the_saved_model_keeps_its_maps(
     table = load_pretrained(tmp_path / "pretrained").tensors["tag_table"]
     torch.testing.assert_close(network.get_buffer("tag_maps.tags"), table)
     assert network(torch.zeros(1, 1, 16, 16, 16)).maps.shape == (1, 2, 8, 8, 8)
+
+
+def test_an_encoder_of_slices_starts_networks_of_slices_and_of_volumes(
+    pairs_cohort: Cohort, pretrain_config: PretrainConfig, tmp_path: Path
+) -> None:
+    flat = {**pretrain_config.network, "spatial_dims": 2}
+    config = pretrain_config.model_copy(update={"steps": 1, "network": flat, "patch_size": (16, 16, 3)})
+    result = pretrain(pairs_cohort, tmp_path / "flat", config)
+    assert "pointing" in result.metrics
+    pretrained = load_pretrained(tmp_path / "flat")
+    deep = presets.build("unet", in_channels=1, out_channels=2, **pretrain_config.network)
+    before = {name: value.clone() for name, value in deep.backbone.state_dict().items()}
+    carried = start_from(deep, pretrained, preset="unet")
+    changed = {name for name, value in deep.backbone.state_dict().items() if not torch.equal(value, before[name])}
+    assert 0 < len(changed) <= carried
+    assert deep(torch.randn(1, 1, 16, 16, 16)).maps.shape == (1, 2, 8, 8, 8)
+    settings = {
+        "network": flat, "pretrained": str(tmp_path / "flat"), "supervision": ("masks",), "steps": 1,
+        "patch_size": (16, 16, 9), "masks_per_batch": 2, "reports_per_batch": 0, "warm_up_steps": 1,
+        "validation_studies": 1, "accelerator": "cpu",
+    }  # fmt: skip
+    train(pairs_cohort, tmp_path / "run", validated(settings))
+    network, _ = load_model(tmp_path / "run")
+    assert network(torch.zeros(1, 1, 16, 16, 5)).maps.shape == (1, 2, 8, 8, 5)
+    found = predict_probabilities(network, np.zeros((20, 18, 17), np.float32), patch_size=(16, 16, 9), device="cpu")
+    assert found.shape[1:] == (20, 18, 17)
+    with pytest.raises(UsageError, match="multiples of"):
+        network(torch.zeros(1, 1, 15, 16, 5))
 
 
 def test_batches_are_pure_functions_of_the_step_and_move(pairs_cohort: Cohort, pretrain_config: PretrainConfig) -> None:

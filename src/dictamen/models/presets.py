@@ -210,7 +210,7 @@ def check_patch(sides: Sequence[int], divisor: Divisor) -> None:
         raise UsageError(
             "The patch does not fit the network.",
             got=tuple(sides),
-            expected=f"sides that are multiples of {divisor}",
+            expected=f"sides that are multiples of {divisors[0] if len(set(divisors)) == 1 else divisors}",
             next_step="change patch_size or the preset",
         )
 
