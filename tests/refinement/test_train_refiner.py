@@ -14,7 +14,7 @@ from dictamen.refinement.apply import Change, refine_case
 from dictamen.refinement.case import make_case
 from dictamen.refinement.config import RefineConfig, resolve
 from dictamen.refinement.edge_prior import edge_prior, inside_posterior
-from dictamen.refinement.train import train_refiner
+from dictamen.refinement.train import _parts, train_refiner
 
 QUICK = RefineConfig(steps=30, batch=2)
 
@@ -43,6 +43,16 @@ def test_the_same_seed_gives_the_same_refiner_and_logs() -> None:
     second = train_refiner(made, config)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
     assert logged == [(step, ["band", "direction", "edge", "likely", "score", "total"]) for step in (3, 4)]
+
+
+def test_large_cases_go_through_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [case(seed)[0] for seed in range(3)]
+    assert _parts([2, 0, 1], made) == [[2, 0, 1]]
+    monkeypatch.setattr("dictamen.refinement.train.MOST_VOXELS", 1)
+    assert _parts([2, 0, 1], made) == [[2], [0], [1]]
+    logged: list[dict[str, float]] = []
+    train_refiner(made, RefineConfig(steps=1, batch=3), log=lambda _, terms: logged.append(terms))
+    assert np.isfinite(logged[0]["total"])
 
 
 def test_without_an_answer_there_is_nothing_to_learn() -> None:

@@ -22,6 +22,8 @@ Objective = Callable[[Tensor, CaseTensors, list[int]], dict[str, Tensor]]
 """(logits [B, 1, X, Y, Z], the cases, their numbers) -> terms with "total"."""
 POOL = 4
 """Cases of so many batches are sorted by size, so that those of one batch need little padding."""
+MOST_VOXELS = 2_000_000
+"""At once: with their activations they take some 2 GB."""
 Progress = Callable[[int, int], None]
 Log = Callable[[int, dict[str, float]], None]
 
@@ -70,12 +72,13 @@ def train_refiner(
     for step in range(config.steps):
         optimizer.zero_grad(set_to_none=True)
         numbers = _batch(step, used, config)
-        cases_now = tensors(*(used[number] for number in numbers))
-        image = _jittered(cases_now.image, step, config)
-        terms = loss_of(refiner(image, cases_now.mask, cases_now.edge), cases_now, numbers)
-        terms["total"].backward()  # type: ignore[no-untyped-call]  # torch's annotation lacks it
-        for name, value in terms.items():
-            sums[name] = sums.get(name, 0.0) + float(value.detach())
+        for part in _parts(numbers, used):
+            share, cases_now = len(part) / len(numbers), tensors(*(used[number] for number in part))
+            image = _jittered(cases_now.image, step, part[0], config)
+            terms = loss_of(refiner(image, cases_now.mask, cases_now.edge), cases_now, part)
+            (share * terms["total"]).backward()  # type: ignore[no-untyped-call]  # torch's annotation lacks it
+            for name, value in terms.items():
+                sums[name] = sums.get(name, 0.0) + share * float(value.detach())
         torch.nn.utils.clip_grad_norm_(refiner.parameters(), config.gradient_clip)
         optimizer.step()
         schedule.step()
@@ -121,9 +124,24 @@ def _batch(step: int, cases: Sequence[RefineCase], config: RefineConfig) -> list
     return [orders[place // count][place % count] for place in places]
 
 
-def _jittered(image: Tensor, step: int, config: RefineConfig) -> Tensor:
+def _parts(numbers: list[int], cases: Sequence[RefineCase]) -> list[list[int]]:
+    """Cases of a step that go through the network together: at most `MOST_VOXELS` when padded, but at least one."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        together = [*parts[-1], number] if parts else [number]
+        sides = np.max([cases[one].mask.shape for one in together], axis=0)
+        if parts and len(together) * int(np.prod(sides)) <= MOST_VOXELS:
+            parts[-1] = together
+        else:
+            parts.append([number])
+    return parts
+
+
+def _jittered(image: Tensor, step: int, first: int, config: RefineConfig) -> Tensor:
     """Another contrast and brightness of each case."""
-    change = config.jitter * np.random.default_rng([config.seed, step]).uniform(-1, 1, (2, len(image), 1, 1, 1, 1))
+    change = config.jitter * np.random.default_rng([config.seed, step, first]).uniform(
+        -1, 1, (2, len(image), 1, 1, 1, 1)
+    )
     gain, shift = torch.from_numpy(change).to(image.dtype)
     changed: Tensor = image * (1 + gain) + shift
     return changed.clamp(-1, 1)
