@@ -4,14 +4,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   ?= demo-run
 
-.PHONY: demo test test-llm lint types bench nnunet setup clean
+.PHONY: demo test test-llm lint types robustness bench nnunet setup clean
 .DEFAULT_GOAL := test
 
 setup: $(VENV)/.installed
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,fast,review,postgres,cluster,text]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,fast,review,postgres,cluster,text,onnx]'
 	touch $@
 
 demo: setup  ## the whole story on a generated cohort; prints where the HTML page is
@@ -29,6 +29,12 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy
+
+robustness: setup  ## 200 kills, fuzzing, 10,000 random grids, the DICOM matrix; tables go to benchmarks/results (an hour)
+	for seed in 0 1 2 3; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/training/kill_resume.py --seed $$seed || exit 1; done
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/robustness/fuzz.py
+	for seed in 0 1 2 3 4; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/imaging/affines.py --seed $$seed || exit 1; done
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/imaging/dicom_matrix.py
 
 bench: setup  ## every benchmark; tables go to benchmarks/results (hours)
 	for file in $$(ls benchmarks/*/*.py); do $(BIN)/python $$file || exit 1; done

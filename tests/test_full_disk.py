@@ -1,13 +1,11 @@
 """A real full disk, of a few kilobytes: what was there stays whole, and the message says where and how many bytes."""
 
-import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from full_disk import fill
 
 from dictamen.cli.main import main
 from dictamen.errors import ResourceError
@@ -17,26 +15,6 @@ from dictamen.imaging.volume import Volume
 from dictamen.models.card import Architecture, ModelCard, OutputLabel
 from dictamen.models.package import load_model, save_model
 from dictamen.models.presets import build
-
-DISK_KB = 512
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "disk"
-    place.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={DISK_KB}k", "tmpfs", str(place)], capture_output=True, check=False
-    )
-    if done.returncode:
-        pytest.skip("a small file system can't be mounted here (needs root)")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def fill(disk: Path, *, leave_kb: int) -> None:
-    room = os.statvfs(disk)
-    (disk / "filler").write_bytes(bytes(room.f_bavail * room.f_bsize - leave_kb * 1024))
 
 
 def files(disk: Path) -> dict[str, bytes]:

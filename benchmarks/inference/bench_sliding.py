@@ -3,10 +3,11 @@
     python -m venv peers && peers/bin/pip install -e . nnunetv2
     peers/bin/python benchmarks/inference/bench_sliding.py [--rounds 3] [--large]
 
-Each measurement is a process of its own; methods take turns. All get the same normalised volume, window (overlap one
-half, Gaussian weights) and network, whose logits they blend and turn into a label map. The network looks at one voxel,
-so that the logits are known everywhere and that the code of the window is measured more than the network; the default
-preset is measured, too. `--large`: 512 x 512 x 600 voxels and 30 labels, ours alone (the others need 9 GB and more).
+Each measurement is a process of its own, a fork; methods take turns. All get the same normalised volume, window
+(overlap one half, Gaussian weights) and network, whose logits they blend and turn into a label map. The network looks
+at one voxel, so that the logits are known everywhere and that the code of the window is measured more than the network;
+the default preset is measured, too. `--large`: 512 x 512 x 600 voxels and 30 labels, ours alone (the others need 9 GB
+and more).
 Writes benchmarks/results/sliding_window.md.
 """
 
@@ -16,10 +17,10 @@ import argparse
 import json
 import os
 import resource
-import subprocess
-import sys
+import traceback
 from collections.abc import Sequence
 from datetime import date
+from math import prod
 from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
@@ -29,7 +30,7 @@ from typing import Any
 RESULT = Path(__file__).parents[1] / "results" / "sliding_window.md"
 METHODS = ("dictamen", "MONAI", "nnU-Net")
 LABELS = (3, 25)
-NETWORKS = {"one voxel": 8, "unet": 8}
+NETWORKS = {"one voxel": 4, "unet": 8}
 """Name -> channels before the head."""
 SHAPE, WINDOW = (192, 192, 224), (96, 96, 96)
 LARGE_SHAPE, LARGE_LABELS = (512, 512, 600), 30
@@ -48,7 +49,7 @@ def network(name: str, labels: int) -> Any:
         return build("unet", in_channels=1, out_channels=labels).eval()
     features = NETWORKS[name]
     made = SegmentationNetwork(nn.Conv3d(1, features, 1), features=features, out_channels=labels, auxiliary_head=False)
-    made.activate = nn.Sequential(nn.LeakyReLU(0.1, inplace=True))
+    made.activate = nn.Sequential()
     return made.eval()
 
 
@@ -147,6 +148,7 @@ def measure(method: str, name: str, labels: int, shape: Sequence[int], *, exact:
     RUN[method](model, image, found, logits)
     result = {"clock": perf_counter() - started, "processor": process_time() - used}
     result["gb"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
+    result["network"] = network_alone(model, small, shape)
     if logits is not None:
         with torch.inference_mode():
             worst = 0.0
@@ -157,41 +159,69 @@ def measure(method: str, name: str, labels: int, shape: Sequence[int], *, exact:
     return result
 
 
-def in_a_process(*arguments: str) -> dict[str, float]:
-    """`measure` in a new process, on one core."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--one", *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+def network_alone(model: Any, window: Any, shape: Sequence[int]) -> float:
+    """Processor seconds of the network in as many windows as the volume has, with nothing around it."""
+    import torch
+
+    from dictamen.inference.windows import Axis
+
+    count = prod(len(Axis.of(size, side, 0.5).starts) for size, side in zip(shape, WINDOW, strict=True))
+    given, few = torch.from_numpy(window)[None, None], 6
+    with torch.inference_mode():
+        started = process_time()
+        for _ in range(few):
+            model(given)
+        return (process_time() - started) / few * count
 
 
-def rows(rounds: int) -> list[str]:
+def in_a_process(method: str, name: str, labels: int, *, exact: bool = False, large: bool = False) -> dict[str, float]:
+    """`measure` in a copy of this process, which has everything imported and no memory of earlier ones."""
+    reading, writing = os.pipe()
+    number = os.fork()
+    if not number:
+        try:
+            found = measure(method, name, labels, LARGE_SHAPE if large else SHAPE, exact=exact)
+            os.write(writing, json.dumps(found).encode())
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        told = pipe.read()
+    if os.waitpid(number, 0)[1]:
+        raise RuntimeError(f"{method} failed")
+    result: dict[str, float] = json.loads(told)
+    return result
+
+
+def rows(rounds: int, networks: Sequence[str]) -> list[str]:
     """The table's lines; methods take turns in each round."""
     lines = []
-    for name in NETWORKS:
-        for labels in LABELS:
+    for name in networks:
+        for labels in LABELS if name == "one voxel" else LABELS[-1:]:
             taken: dict[str, list[dict[str, float]]] = {method: [] for method in METHODS}
             for _ in range(rounds if name == "one voxel" else 1):
                 for method in METHODS:
-                    taken[method].append(in_a_process(method, name, str(labels)))
+                    taken[method].append(in_a_process(method, name, labels))
             errors = (
-                {method: in_a_process(method, name, str(labels), "exact")["error"] for method in METHODS}
+                {method: in_a_process(method, name, labels, exact=True)["error"] for method in METHODS}
                 if name == "one voxel"
                 else {}
             )
             times = {method: median(one["processor"] for one in taken[method]) for method in METHODS}
+            alone = median(one["network"] for method in METHODS for one in taken[method])
             best = min(times["MONAI"], times["nnU-Net"])
             for method in METHODS:
-                clock = median(one["clock"] for one in taken[method])
-                gb = max(one["gb"] for one in taken[method])
-                faster = f"{best / times[method]:.2f}" if method == "dictamen" else ""
-                error = f"{errors[method]:.0e}" if errors else ""
-                cells = [name, labels, method, f"{times[method]:.1f}", f"{clock:.1f}", faster, f"{gb:.2f}", error]
+                own = method == "dictamen"
+                cells = [
+                    *(name, labels, method, f"{times[method]:.2f}"),
+                    f"{best / times[method]:.2f}" if own else "",
+                    f"{times[method] - alone:.2f}",
+                    f"{(best - alone) / (times[method] - alone):.2f}" if own else "",
+                    f"{max(one['gb'] for one in taken[method]):.2f}",
+                    f"{errors[method]:.0e}" if errors else "",
+                ]
                 line = f"| {' | '.join(map(str, cells))} |"
                 print(line, flush=True)
                 lines.append(line)
@@ -202,14 +232,16 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=tuple(NETWORKS))
     parser.add_argument("--large", action="store_true")
-    parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.one:
-        method, name, labels, *kind = arguments.one
-        shape = LARGE_SHAPE if "large" in kind else SHAPE
-        print(json.dumps(measure(method, name, int(labels), shape, exact="exact" in kind)))
-        return
+    import monai.inferers  # noqa: F401  # before the forks, as all that the methods need
+    import nnunetv2.inference.predict_from_raw_data  # noqa: F401
+    import torch
+
+    import dictamen.inference.sliding  # noqa: F401
+
+    torch.set_num_threads(1)
     from importlib.metadata import version
 
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "monai", "nnunetv2"))
@@ -220,13 +252,13 @@ def main() -> None:
         f"{'x'.join(map(str, SHAPE))} voxels of noise, windows of {'x'.join(map(str, WINDOW))}, overlap one half, to a "
         "label map. Median of the rounds, in which methods take turns, each in a process of its own; memory beyond "
         "model and volume, the label map's 8 MB included.\n",
-        "| network | labels | method | processor s | clock s | times as fast as the better peer | peak GB "
-        "| largest error of a logit |",
-        "|---|---|---|---|---|---|---|---|",
-        *rows(arguments.rounds),
+        "| network | labels | method | processor s | the better peer's / ours | without the network s "
+        "| the better peer's / ours | peak GB | largest error of a logit |",
+        "|---|---|---|---|---|---|---|---|---|",
+        *rows(arguments.rounds, arguments.networks),
     ]
     if arguments.large:
-        one = in_a_process("dictamen", "one voxel", str(LARGE_LABELS), "large")
+        one = in_a_process("dictamen", "one voxel", LARGE_LABELS, large=True)
         text.append(
             f"\n{'x'.join(map(str, LARGE_SHAPE))} voxels, {LARGE_LABELS} labels: peak {one['gb']:.2f} GB beyond model "
             f"and volume (limit {LIMIT_GB} GB; logits alone would be "

@@ -1,85 +1,222 @@
-"""Kill a training with SIGKILL at random steps, resume it each time, and compare with a run that was left alone.
+"""Kill a training with SIGKILL at random moments, resume it each time, compare with a run that was left alone.
 
-usage: python benchmarks/training/kill_resume.py COHORT WORK_FOLDER [--kills 3] [--seed 0]
+usage: python benchmarks/training/kill_resume.py [WORK_FOLDER] [--kills 50] [--seed 0]      (or: make robustness)
 
-Writes benchmarks/results/kill_resume.md.
+Generates its own small cohort. A moment is an amount of the process's own processor time, drawn evenly, so that a busy
+machine changes nothing. Each training is a fork of one process that has everything imported: most kills hit steps,
+checkpoints and restoring, not imports. After each kill every checkpoint in the folder is read as a whole. Writes a
+row of benchmarks/results/kill_resume.md; four seeds are 200 kills.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import random
 import signal
-import subprocess
-import sys
+import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import monai.networks.nets  # imported before the forks, as all below: a kill should not hit imports
+import monai.transforms  # noqa: F401
+import polars  # noqa: F401
+import scipy.ndimage  # noqa: F401
+import tensorstore  # noqa: F401
 import torch
 from safetensors.torch import load_file
 
-RESULTS = Path(__file__).parent.parent / "results"
-SETTINGS = [
-    "steps=120",
-    "checkpoint_every=10",
-    "validate_every=60",
-    "validation_studies=2",
-    "patch_size=[32,32,32]",
-    "log_every=1",
-]
+from dictamen.cohort.build import build_cohort
+from dictamen.phantom.generate import write_phantom
+from dictamen.training.config import TrainConfig, validated
+from dictamen.training.train import train
+
+RESULT = Path(__file__).parents[1] / "results" / "kill_resume.md"
+LONGEST_S = 0.6
+"""Processor seconds after which a process is killed at the latest: start, some steps, a few checkpoints."""
+HEAD = (
+    "# Kill and resume",
+    "",
+    "`python benchmarks/training/kill_resume.py --seed SEED`, a row a seed: a training left alone, and one killed",
+    f"by SIGKILL after 0 to {LONGEST_S} s of processor time again and again, and resumed each time; a checkpoint every "
+    "other step.",
+    "",
+    "| seed | kills | while a checkpoint was written | after which the newest checkpoint was newer | checkpoints "
+    "read after kills | unreadable | tensors of the last checkpoint (weights, averaged weights, optimiser, generator) "
+    "that differ | model.safetensors | metrics.jsonl (losses, learning rates, supervision used) | |",
+    "|---|---|---|---|---|---|---|---|---|---|",
+)
+TICK = os.sysconf("SC_CLK_TCK")
 
 
-def command(cohort: Path, run: Path, *extra: str) -> list[str]:
-    """`dictamen train` with the benchmark's settings."""
-    settings = [word for setting in SETTINGS for word in ("--set", setting)]
-    return [sys.executable, "-m", "dictamen", "train", str(cohort), "-o", str(run), *settings, *extra]
+@dataclass
+class Outcome:
+    """What the kills did.
+
+    Attributes:
+        steps: of the newest checkpoint after each kill.
+        read: checkpoints read after kills.
+        unreadable: those of them that could not be.
+        saving: kills that left a half-written file beside the checkpoints.
+        before: kills before the first step of that process.
+        different: tensors of the last checkpoint that differ from those of the run left alone.
+        tensors: tensors of the last checkpoint.
+        same_model, same_metrics: whether model.safetensors and metrics.jsonl are the same, byte by byte.
+    """
+
+    steps: list[int] = field(default_factory=list)
+    read: int = 0
+    unreadable: int = 0
+    saving: int = 0
+    different: int = 0
+    tensors: int = 0
+    same_model: bool = False
+    same_metrics: bool = False
 
 
-def last_step(run: Path) -> int:
-    """The last step that metrics.jsonl names."""
-    path = run / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    return max((json.loads(line)["step"] for line in lines if line.endswith("\n")), default=0)
+def settings(steps: int) -> TrainConfig:
+    """A network of a few weights; a checkpoint every other step."""
+    return validated(
+        {
+            "network": {"channels": (4, 8), "strides": (2,), "num_res_units": 1},
+            "targets": ("kidney_tumour",),
+            "steps": steps,
+            "patch_size": (16, 16, 16),
+            "validate_every": steps // 2,
+            "checkpoint_every": 2,
+            "log_every": 1,
+            "masks_only_fraction": 0.34,
+            "warm_up_steps": 1,
+            "accelerator": "cpu",
+        }
+    )
+
+
+def make_cohort(folder: Path) -> Path:
+    """Twelve coarse phantoms; made in a process of its own, since threads that were started don't survive a fork."""
+
+    def make() -> None:
+        options = {"masks": 3, "validation": 2, "test": 2, "spacing_mm": 8.0, "seed": 3}
+        write_phantom(folder / "data", studies=12, tasks=("kidney",), **options)
+        build_cohort(folder / "data" / "studies.csv", folder / "cohort", spacing_mm=8.0)
+
+    if os.waitpid(forked(make), 0)[1]:
+        raise RuntimeError("the cohort could not be built")
+    return folder / "cohort"
+
+
+def forked(work: Callable[[], object]) -> int:
+    """Start a copy of this process that does `work`; its number."""
+    number = os.fork()
+    if number:
+        return number
+    try:
+        os.setpgrp()
+        work()
+        os._exit(0)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        os._exit(1)
+
+
+def processor_seconds(number: int) -> float:
+    """What a process has used."""
+    words = Path(f"/proc/{number}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / TICK
+
+
+def killed_after(seconds: float, work: Callable[[], object]) -> bool:
+    """Do `work` in a copy of this process and kill it; False where it had ended before."""
+    number = forked(work)
+    while True:
+        ended, status = os.waitpid(number, os.WNOHANG)
+        if ended:
+            if status:
+                raise RuntimeError("the training failed")
+            return False
+        if processor_seconds(number) >= seconds:
+            os.kill(number, signal.SIGKILL)
+            os.waitpid(number, 0)
+            return True
+        time.sleep(0.002)
+
+
+def kill_and_resume(cohort: Path, work: Path, *, kills: int, steps: int, seed: int) -> Outcome:
+    """Train once undisturbed and once with kills, and compare."""
+    config, chance, outcome = settings(steps), random.Random(seed), Outcome()
+    whole, killed = work / "whole", work / "killed"
+    if os.waitpid(forked(lambda: train(cohort, whole, config, overwrite=True)), 0)[1]:
+        raise RuntimeError("the training failed")
+
+    def resumed() -> object:
+        return train(cohort, killed, config, resume=True)
+
+    while len(outcome.steps) < kills:
+        if not killed_after(chance.uniform(0, LONGEST_S), resumed):
+            raise RuntimeError(f"the training ended after {len(outcome.steps)} kills: raise the steps")
+        check(killed / "checkpoints", outcome)
+    os.waitpid(forked(resumed), 0)
+    a, b = (load_file(sorted((run / "checkpoints").glob("*.safetensors"))[-1]) for run in (whole, killed))
+    outcome.tensors = len(a)
+    outcome.different = len(a.keys() ^ b.keys()) + sum(
+        not torch.equal(a[name], b[name]) for name in a.keys() & b.keys()
+    )
+    outcome.same_model, outcome.same_metrics = (
+        (whole / name).read_bytes() == (killed / name).read_bytes()
+        for name in ("model/model.safetensors", "metrics.jsonl")
+    )
+    return outcome
+
+
+def check(folder: Path, outcome: Outcome) -> None:
+    """Read every checkpoint that a kill left behind."""
+    step = 0
+    for path in sorted(folder.glob("step_*.safetensors")):
+        outcome.read += 1
+        try:
+            load_file(path)
+            step = int(path.stem.removeprefix("step_"))
+        except Exception as error:  # whatever it is: it is counted
+            print(path, error)
+            outcome.unreadable += 1
+    outcome.steps.append(step)
+    half = list(folder.glob(".partial-*")) if folder.is_dir() else []
+    outcome.saving += bool(half)
+    for path in half:
+        path.unlink()
 
 
 def main() -> None:
-    """Run both, compare, write."""
+    """Run, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cohort", type=Path)
-    parser.add_argument("work", type=Path)
-    parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument("work", type=Path, nargs="?")
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--steps", type=int, default=160)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    chance = random.Random(arguments.seed)
-    whole, killed = arguments.work / "whole", arguments.work / "killed"
-    subprocess.run(command(arguments.cohort, whole, "--overwrite"), check=True, capture_output=True)
-    extra, steps = ["--overwrite"], []
-    for target in sorted(chance.sample(range(15, 115), arguments.kills)):
-        process = subprocess.Popen(
-            command(arguments.cohort, killed, *extra), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        while last_step(killed) < target and process.poll() is None:
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        steps.append(last_step(killed))
-        extra = ["--resume"]
-    subprocess.run(command(arguments.cohort, killed, "--resume"), check=True, capture_output=True)
-    a, b = (load_file(sorted((run / "checkpoints").glob("*.safetensors"))[-1]) for run in (whole, killed))
-    different = [name for name in a if not torch.equal(a[name], b[name])]
-    models = [load_file(run / "model" / "model.safetensors") for run in (whole, killed)]
-    same = all(torch.equal(value, models[1][name]) for name, value in models[0].items())
-    text = (
-        f"# Kill and resume\n\n{datetime.now(UTC):%Y-%m-%d}, seed {arguments.seed}. "
-        f"SIGKILL after steps {steps} of 120, a checkpoint every 10 steps, resumed each time.\n\n"
-        f"- tensors of the last checkpoint that differ from the uninterrupted run: {len(different)} of {len(a)}\n"
-        f"- saved model identical: {'yes' if same else 'no'}\n\n"
-        f"    python benchmarks/training/kill_resume.py COHORT WORK --kills {arguments.kills} --seed {arguments.seed}\n"
-    )
-    (RESULTS / "kill_resume.md").write_text(text, encoding="utf-8")
-    print(text)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as place:
+        work = arguments.work or Path(place)
+        cohort = make_cohort(work)
+        found = kill_and_resume(cohort, work, kills=arguments.kills, steps=arguments.steps, seed=arguments.seed)
+    moved = sum(b > a for a, b in zip([0, *found.steps], found.steps, strict=False))
+    cells = [
+        *(arguments.seed, len(found.steps), found.saving, moved, found.read, found.unreadable),
+        f"{found.different} of {found.tensors}",
+        "identical" if found.same_model else "**differs**",
+        "identical" if found.same_metrics else "**differs**",
+        f"{datetime.now(UTC):%Y-%m-%d}",
+    ]
+    rows = RESULT.read_text(encoding="utf-8").splitlines()[len(HEAD) :] if RESULT.is_file() else []
+    rows = [row for row in rows if row.startswith("| ") and not row.startswith(f"| {arguments.seed} |")]
+    rows.append(f"| {' | '.join(map(str, cells))} |")
+    RESULT.write_text("\n".join([*HEAD, *sorted(rows)]) + "\n", encoding="utf-8")
+    print(rows[-1])
 
 
 if __name__ == "__main__":

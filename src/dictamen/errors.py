@@ -121,7 +121,7 @@ def resource_error(error: BaseException, where: object = None) -> ResourceError 
             return ResourceError(
                 "The disk is full.",
                 where=where,
-                got=_free(where),
+                got=bytes_left(where),
                 next_step="free space, then run the same command again: what is done is kept",
             )
         if error.errno in (EACCES, EPERM, EROFS):
@@ -139,7 +139,7 @@ def resource_error(error: BaseException, where: object = None) -> ResourceError 
     return None
 
 
-def _free(where: object) -> str | None:
+def bytes_left(where: object) -> str | None:
     """Bytes left on the disk of a path, or of the nearest folder above it that exists."""
     if not isinstance(where, Path) and not (isinstance(where, str) and os.sep in where):  # a study's id
         return None

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from full_disk import fill
 from small_studies import StudiesCsv
 
 from dictamen.cli.main import main
@@ -51,3 +52,12 @@ def test_nothing_built_is_bad_input(studies: StudiesCsv, tmp_path: Path, capsys:
     studies.add("bad", image="no.nii.gz")
     assert run("cohort", "build", studies.path, "-o", tmp_path / "out") == 3
     assert "No study could be built" in capsys.readouterr().err
+
+
+def test_a_full_disk(good: StudiesCsv, disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(disk, leave_kb=40)
+    assert run("cohort", "build", good.path, "-o", disk / "out", "--spacing-mm", "2") == 4
+    said = capsys.readouterr().err
+    assert "disk is full" in said and str(disk) in said and "bytes left" in said
+    (disk / "filler").unlink()
+    assert run("cohort", "build", good.path, "-o", disk / "out", "--spacing-mm", "2", "--resume") == 0

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from full_disk import fill
 from small_models import write_image
 
 from dictamen.cli.main import main
@@ -41,3 +42,19 @@ def test_wrong_usage(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert call(capsys, run, tmp_path / "good.nii.gz", "-o", tmp_path / "out", "--device", "toaster")[0] == 2
     assert call(capsys, run, tmp_path / "good.nii.gz")[0] == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk(run: Path, tmp_path: Path, disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 4, with the path and the bytes left; the earlier prediction stays, and --resume goes on from it."""
+    write_image(tmp_path / "in" / "a.nii.gz")
+    out = disk / "out"
+    assert call(capsys, run, tmp_path / "in", "-o", out, "--device", "cpu")[0] == 0
+    before = (out / "a.nii.gz").read_bytes()
+    write_image(tmp_path / "in" / "b.nii.gz", seed=1, shape=(60, 50, 40))
+    fill(disk, leave_kb=16)
+    code, _, err = call(capsys, run, tmp_path / "in", "-o", out, "--device", "cpu", "--resume", "--save-probabilities")
+    assert code == 4 and "disk is full" in err and str(disk) in err and "bytes left" in err
+    assert (out / "a.nii.gz").read_bytes() == before and not (out / "b.nii.gz").exists()
+    (disk / "filler").unlink()
+    code, text, _ = call(capsys, run, tmp_path / "in", "-o", out, "--device", "cpu", "--resume")
+    assert code == 0 and "1 were there already" in text

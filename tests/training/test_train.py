@@ -60,6 +60,8 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
     a, b, c = (weights(tmp_path / name) for name in "abc")
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert any(not torch.equal(a[name], c[name]) for name in a)
+    logs = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in "abc"]
+    assert logs[0] == logs[1] != logs[2]
 
 
 @pytest.mark.parametrize("after", [1, 2, 3, 5])

@@ -27,6 +27,7 @@ VERBS = {
     "train": "Train a segmentation model from masks and reports.",
     "predict": "Segment volumes with a trained model.",
     "ground": "Paint each finding of a report into its scan, and say how sure it is.",
+    "models": "Keep models by name, import and export them.",
     "evaluate": "Measure predictions against masks or against reports alone.",
     "audit": "List where masks and reports contradict each other.",
     "review": "Score masks region by region on a web page of this machine.",

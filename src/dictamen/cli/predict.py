@@ -21,7 +21,9 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="Run folder of `dictamen train`, or its model folder.")],
+    run: Annotated[
+        str, typer.Argument(help="Run folder of `dictamen train`, its model folder, or a name of `dictamen models`.")
+    ],
     source: Annotated[
         Path, typer.Argument(metavar="INPUT", help="NIfTI or DICOM: file, folder or zip; studies.csv; cohort.")
     ],

@@ -55,7 +55,7 @@ def train(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older run in the folder.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Train on COHORT and write RUN: config.toml, metrics.jsonl, run.json, checkpoints/, model/."""
+    """Train on COHORT and write RUN: config.toml, metrics.jsonl, timing.jsonl, run.json, checkpoints/, model/."""
     from dictamen.cli.progress import bar
     from dictamen.cohort.store import Cohort
     from dictamen.training.config import merged, validated

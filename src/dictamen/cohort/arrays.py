@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dictamen.errors import InputError, ResourceError, resource_errors
+from dictamen.errors import InputError, ResourceError, bytes_left, resource_errors
 
 INNER_CHUNK = 32
 """Voxels along each axis that are read together: a 96^3 patch touches 27-64 chunks, whatever its position."""
@@ -178,6 +178,9 @@ def _disk_full_of_tensorstore(folder: Path) -> Iterator[None]:
     except ValueError as error:
         if any(words in str(error) for words in FULL_DISK_WORDS):
             raise ResourceError(
-                "The disk is full.", where=folder, next_step="free space, then run the same command with --resume"
+                "The disk is full.",
+                where=folder,
+                got=bytes_left(folder),
+                next_step="free space, then run the same command with --resume",
             ) from error
         raise

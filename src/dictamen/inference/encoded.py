@@ -78,7 +78,7 @@ class EncodedVolume:
             raise InputError("The image must be [X, Y, Z] or [C, X, Y, Z] with at least one voxel.", got=image.shape)
         self.network, self.device = network, network.table.device
         self.precision = resolve(precision, self.device)
-        volume = PaddedVolume(image if image.ndim == 4 else image[None], tuple(patch_size), normalise, None)
+        volume = PaddedVolume(image if image.ndim == 4 else image[None], tuple(patch_size), normalise)
         started = monotonic()
         self.padding, self.shape = volume.padding, volume.shape
         self.along = [Axis.of(size, side, overlap) for size, side in zip(volume.shape, volume.window, strict=True)]

@@ -32,8 +32,9 @@ from dictamen.inference.sliding import choose_device
 from dictamen.inference.statistics import measure_labels
 from dictamen.inference.study import Settings, StudyPrediction, label_values, segment
 from dictamen.models.card import ModelCard
-from dictamen.models.package import WEIGHTS, load_model, model_folder
+from dictamen.models.package import WEIGHTS, load_model
 from dictamen.models.prompted import PromptedNetwork
+from dictamen.models.registry import locate
 from dictamen.parallel import Progress, map_stages, map_studies
 
 PREVIEWS, PROMPTS = "previews", "prompts.json"
@@ -153,7 +154,7 @@ def predict(
     """Predict all studies of an input and write label maps, a lesion table and scores.
 
     Args:
-        run: a run folder with `model/` inside, or a model folder.
+        run: a run folder with `model/` inside, a model folder, or a name of the registry (`models.registry`).
         input: see `inputs.find_inputs`.
         output: OUT/<study_id>.nii.gz on each input's own grid and affine, labels.json, lesions.csv, studies.jsonl,
             predict.json (model and settings), failed.jsonl where something failed.
@@ -187,7 +188,7 @@ def predict(
     started = monotonic()
     settings = _with_device(settings or Settings(), device, jobs=jobs)
     settings = replace(settings, near_organs=near_organs is not None)
-    model = model_folder(Path(run))
+    model = locate(run)
     products = products or Products()
     organs = _organ_folder(near_organs)
     weights = file_sha256(model / WEIGHTS)[:HASH_SHOWN]

@@ -108,7 +108,7 @@ def _slice(
 ) -> Picture:
     axis, (across, up) = plane
     rows, columns = _pixels(image, across, up)
-    grey = (window.apply(np.take(image.array[0], point[axis], axis=axis)[np.ix_(columns, rows)]) + 1) * 127.5
+    grey = window.shown(np.take(image.array[0], point[axis], axis=axis)[np.ix_(columns, rows)]) * 255
     shown = np.take(labels, point[axis], axis=axis)[np.ix_(columns, rows)]
     overlay = np.where(shown[..., None] > 0, OPACITY, 0.0)
     return _tile(grey[..., None] * (1 - overlay) + colours[shown] * overlay)

@@ -5,7 +5,7 @@ Windows are blended with Gaussian weights as in nnU-Net, with three differences 
 - The head of a network is linear, voxel by voxel, so that the head of blended features is the blend of the heads'
   logits. Blended is what has fewer channels: time and memory don't grow with the number of labels.
 - A slab of the volume is given away as soon as no later window reaches it: memory doesn't grow with its length.
-- Windows of nothing but air (beyond the patient, all voxels at the lowest value) are computed once.
+- Windows in which all voxels are the same (the air beyond the patient) are computed once.
 - Windows without a voxel of the region of interest are left out.
 """
 
@@ -33,7 +33,7 @@ OVERLAP = 0.5
 FAST_OVERLAP = 0.25
 """For previews and validation while training: 2.4x fewer windows."""
 AIR = -1.0
-"""Normalised intensity of air, with which a volume smaller than the window is padded."""
+"""Normalised intensity of air, with which a volume smaller than the window is padded where nothing else is said."""
 TILE = 32
 """Voxels of a tile's sides along x and y: its labels fit a processor's cache."""
 X = 0
@@ -116,6 +116,7 @@ def slide(
     mirror: Sequence[int] = (),
     partners: Sequence[int] | None = None,
     normalise: Callable[[Array], npt.NDArray[np.float32]] | None = None,
+    air: float = AIR,
     region: npt.NDArray[np.bool_] | None = None,
 ) -> Iterator[Tile]:
     """Logits of every label at every voxel, tile by tile, along z.
@@ -131,6 +132,7 @@ def slide(
         mirror: axes along which to average over mirror images; twice the time for each.
         partners: for each label that of its mirror image along x ("left kidney": the right one); None: each is its own.
         normalise: of voxels to what the network was trained on; None: they are.
+        air: normalised value around a volume that is smaller than the window.
         region: [X, Y, Z], where to look; None: everywhere. Logits in it are those that the whole volume would have
             there, outside they are `NOWHERE`; tiles without a voxel of it are not given.
 
@@ -141,10 +143,12 @@ def slide(
         raise InputError("The image must be [X, Y, Z] or [C, X, Y, Z] with at least one voxel.", got=image.shape)
     place = torch.device(device)
     network = _Network(model, place, resolve(precision, place))
-    volume = Volume(image if image.ndim == 4 else image[None], tuple(patch_size), normalise, region)
+    volume = Volume(image if image.ndim == 4 else image[None], tuple(patch_size), normalise, air, region)
     was_training = model.training
     model.eval()
     try:
+        if network.exclusive and partners is not None:
+            partners = (0, *(label + 1 for label in partners))
         yield from _tiles(network, volume, overlap, _groups(mirror, partners))
     finally:
         model.train(was_training)
@@ -158,9 +162,10 @@ class Volume:
         image: Array,
         window: tuple[int, ...],
         normalise: Callable[[Array], npt.NDArray[np.float32]] | None,
-        region: npt.NDArray[np.bool_] | None,
+        air: float = AIR,
+        region: npt.NDArray[np.bool_] | None = None,
     ) -> None:
-        self.image, self.window, self.normalise, self.region = image, window, normalise, region
+        self.image, self.window, self.normalise, self.air, self.region = image, window, normalise, air, region
         self.padding = padding(image.shape[1:], window)
         self.shape = tuple(n + sum(added) for n, added in zip(image.shape[1:], self.padding, strict=True))
 
@@ -176,7 +181,7 @@ class Volume:
         values = self.image[(slice(None), *inside)]
         values = self.normalise(values) if self.normalise else np.asarray(values, dtype=np.float32)
         if any(sum(pair) for pair in added):
-            values = np.pad(values, added, constant_values=AIR)
+            values = np.pad(values, added, constant_values=self.air)
         return torch.from_numpy(np.ascontiguousarray(values))[None]
 
     def _inside(self, start: Sequence[int]) -> tuple[slice, ...]:
@@ -196,6 +201,7 @@ class _Network:
         self.model, self.device, self.precision = model, device, precision
         split = isinstance(model, SegmentationNetwork) and model.head.in_channels < model.head.out_channels
         self.head = model.head if split and isinstance(model, SegmentationNetwork) else None
+        self.exclusive = isinstance(model, SegmentationNetwork) and model.exclusive
 
     def channels(self, window: Tensor) -> Tensor:
         """Features or logits [F, x, y, z] float32 of a window, in main memory."""
@@ -234,22 +240,22 @@ def _tiles(
     x, y, z = along
     weights = x.weights[:, None, None] * y.weights[:, None] * z.weights
     buffers: list[Tensor] = []
-    air: dict[tuple[int, ...], Tensor] = {}
+    same: dict[tuple[float, tuple[int, ...]], Tensor] = {}
     for number, depth in enumerate(z.starts):
         halves = _ring(depth, depth + z.window, z.window)
         for begin_x, begin_y in itertools.product(x.starts, y.starts):
             if not volume.wanted((begin_x, begin_y, depth)):
                 continue
             window = volume.at((begin_x, begin_y, depth))
-            is_air = _is_air(window)
+            value = _only_value(window)
             across = (slice(None), slice(begin_x, begin_x + x.window), slice(begin_y, begin_y + y.window))
             for group, (axes_of_group, _) in enumerate(groups):
                 for axes in axes_of_group:
-                    found = air.get(axes) if is_air else None
+                    found = same.get((value, axes)) if value is not None else None
                     if found is None:
                         found = _channels(network, window, axes)
-                    if is_air:
-                        air[axes] = found
+                    if value is not None:
+                        same[value, axes] = found
                     if group == len(buffers):
                         buffers.append(torch.zeros((len(found), *volume.shape[:2], z.window)))
                     for to, part in halves:
@@ -270,8 +276,11 @@ def _ring(first: int, end: int, size: int) -> list[tuple[slice, slice]]:
     return parts
 
 
-def _is_air(window: Tensor) -> bool:
-    return bool((window.flatten()[::FEW] == AIR).all()) and bool((window == AIR).all())
+def _only_value(window: Tensor) -> float | None:
+    """The value that all voxels have; None where they differ."""
+    values = window.flatten()
+    first = values[0]
+    return float(first) if bool((values[::FEW] == first).all()) and bool((values == first).all()) else None
 
 
 def _channels(network: _Network, window: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -326,7 +335,17 @@ def _blended(
         sums = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
         logits = network.logits(sums / (total * len(axes)))
         blended.append((logits if order is None else logits[list(order)], len(axes) / count))
-    return blended[0][0] if len(blended) == 1 else sum((logits * share for logits, share in blended), torch.zeros(()))
+    logits = blended[0][0] if len(blended) == 1 else sum((one * share for one, share in blended), torch.zeros(()))
+    return _margins(logits) if network.exclusive else logits
+
+
+def _margins(logits: Tensor) -> Tensor:
+    """[1 + L, ...] with background first -> [L, ...]: by how much a label leads, or lacks, before all others.
+
+    Positive for the label with the largest logit, negative for all others: each is above one half, or not, for itself.
+    """
+    highest = logits.topk(2, dim=0).values
+    return torch.where(logits == highest[0], logits - highest[1], logits - highest[0])[1:]
 
 
 def _groups(mirror: Sequence[int], partners: Sequence[int] | None) -> Groups:

@@ -122,6 +122,7 @@ def segment(
         mirror=mirror_axes(card.names) if settings.mirror else (),
         partners=mirror_partners(card.names),
         normalise=card.intensity.apply,
+        air=card.intensity.air,
         region=region,
     ):
         maps.add(tile)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from dictamen.models.normalise import IntensityWindow
+from dictamen.models.normalise import IntensityWindow, Standardised
 from dictamen.models.prompt_settings import PromptArchitecture
 
 FORMAT_VERSION = 1
@@ -29,6 +29,8 @@ class Architecture(_Part):
     """What `models.presets.build` was called with, and the tag maps attached to it.
 
     Attributes:
+        exclusive: the labels exclude each other: the network's first channel is background and is no label, and a
+            voxel has the label with the largest logit. Else each label has a probability of its own.
         tags: names of the tags (`supervision.tags.Tag.name`); empty: no maps.
         tag_dimension, tag_channels: of the embeddings of the tags, and of the features that the maps are made of.
         prompts: sizes of a network that is asked in words; its labels are those that it was trained on. None: others.
@@ -38,6 +40,7 @@ class Architecture(_Part):
     in_channels: int = Field(default=1, ge=1)
     out_channels: int = Field(ge=1)
     auxiliary_head: bool = False
+    exclusive: bool = False
     overrides: dict[str, Any] = Field(default_factory=dict)
     tags: tuple[str, ...] = ()
     tag_dimension: int = Field(default=0, ge=0)
@@ -114,7 +117,7 @@ class ModelCard(_Part):
     spacing_mm: tuple[float, float, float]
     orientation: Literal["RAS"] = "RAS"
     patch_size: tuple[int, int, int]
-    intensity: IntensityWindow = IntensityWindow()
+    intensity: Standardised | IntensityWindow = IntensityWindow()
     modality: str = "CT"
     supervision: dict[str, int] = Field(default_factory=dict)
     training_studies: TrainingStudies = TrainingStudies()
@@ -155,7 +158,7 @@ def readme(card: ModelCard) -> str:
         *rows,
         "\n## What goes in\n",
         f"- {card.modality} ({architecture.in_channels} channel), {_times(card.spacing_mm)} mm, {card.orientation}+",
-        f"- clipped to [{card.intensity.lo_hu:g}, {card.intensity.hi_hu:g}] HU, scaled to [-1, 1]",
+        f"- clipped to [{card.intensity.lo_hu:g}, {card.intensity.hi_hu:g}] HU, {_scaling(card.intensity)}",
         f"- windows of {_times(card.patch_size)} voxels; `dictamen predict` does all of this\n",
         "## How it was made\n",
         f"- network: preset `{architecture.preset}`"
@@ -166,6 +169,12 @@ def readme(card: ModelCard) -> str:
         f"- versions: {_listed(card.versions)}; {card.created}",
     ]
     return "\n".join(sections) + "\n"
+
+
+def _scaling(intensity: IntensityWindow) -> str:
+    if isinstance(intensity, Standardised):
+        return f"minus {intensity.mean_hu:g}, divided by {intensity.sd_hu:g}"
+    return "scaled to [-1, 1]"
 
 
 def _times(values: Iterable[float]) -> str:

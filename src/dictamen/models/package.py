@@ -152,10 +152,11 @@ def _network(card: ModelCard) -> nn.Module:
         network = presets.build(
             made.preset,
             in_channels=made.in_channels,
-            out_channels=made.out_channels,
+            out_channels=made.out_channels + made.exclusive,
             auxiliary_head=made.auxiliary_head,
             **made.overrides,
         )
+        network.exclusive = made.exclusive
         if made.tags:
             attach_tag_maps(network, torch.zeros(len(made.tags), made.tag_dimension), channels=made.tag_channels)
         return network

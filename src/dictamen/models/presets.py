@@ -54,6 +54,7 @@ class Preset:
         why: what it is for.
         arguments: of the backbone besides the channels.
         requires: packages that MONAI needs for it and doesn't install itself.
+        activated: whether the backbone's output is normalised and activated already.
     """
 
     backbone: str
@@ -62,6 +63,7 @@ class Preset:
     why: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
+    activated: bool = False
 
 
 _ACTIVATION = ("leakyrelu", {"negative_slope": 0.01, "inplace": True})
@@ -132,6 +134,13 @@ PRESETS: Mapping[str, Preset] = {
         arguments={"spatial_dims": 3, "feature_size": 24, "use_v2": True},  # 24: 16 M parameters instead of 62 M at 48
         requires=("einops",),
     ),
+    "nnunet": Preset(
+        backbone="dictamen.models.nnunet_network:NnunetBackbone",
+        features=32,
+        divisor=1,  # by axis; the plans' patch fits
+        why="networks of nnU-Net v2 that were imported, plain or with a residual encoder",
+        activated=True,
+    ),
     "custom": Preset(
         backbone="",
         features=16,
@@ -157,15 +166,29 @@ class SegmentationNetwork(nn.Module):
         out_channels: labels L.
         auxiliary_head: whether there is a second head on the same features.
         divisor: what each side of the input must be a multiple of, one number or one for each axis.
+        activated: the backbone's features are normalised and activated already.
+
+    Attributes:
+        exclusive: see `card.Architecture`; inference takes it into account, training does not know it.
     """
 
+    exclusive: bool = False
+
     def __init__(
-        self, backbone: nn.Module, *, features: int, out_channels: int, auxiliary_head: bool, divisor: Divisor = 1
+        self,
+        backbone: nn.Module,
+        *,
+        features: int,
+        out_channels: int,
+        auxiliary_head: bool,
+        divisor: Divisor = 1,
+        activated: bool = False,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.divisor = divisor
-        self.activate = nn.Sequential(nn.InstanceNorm3d(features, affine=True), nn.LeakyReLU(0.01, inplace=True))
+        parts = [] if activated else [nn.InstanceNorm3d(features, affine=True), nn.LeakyReLU(0.01, inplace=True)]
+        self.activate = nn.Sequential(*parts)
         self.head = _head(features, out_channels)
         self.auxiliary_head = _head(features, out_channels) if auxiliary_head else None
         self.tag_maps: TagMaps | None = None
@@ -240,6 +263,7 @@ def build(
         out_channels=out_channels,
         auxiliary_head=auxiliary_head,
         divisor=divisors(preset, **overrides),
+        activated=chosen.activated,
     )
 
 
@@ -279,7 +303,7 @@ def divisor(preset: str, **overrides: Any) -> int:
         UsageError: unknown preset.
     """
     chosen = _preset(preset, overrides)
-    if "divisor" not in overrides and "strides" in overrides:
+    if "divisor" not in overrides and "strides" in overrides and preset != "nnunet":
         return math.prod(
             max(stride) if isinstance(stride, list | tuple) else int(stride) for stride in overrides["strides"]
         )

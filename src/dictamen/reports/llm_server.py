@@ -157,7 +157,7 @@ def parsed(content: str) -> dict[str, Any]:
     start, end = content.find("{"), content.rfind("}")
     try:
         answer = json.loads(content[start : end + 1])
-    except ValueError:
+    except (ValueError, RecursionError):
         raise AnswerError("the answer is not valid JSON") from None
     if not isinstance(answer, dict):
         raise AnswerError("the answer is no JSON object")

@@ -1,4 +1,4 @@
-"""What a run leaves behind beside the model: metrics.jsonl and run.json. Facts and figures, never text of a report."""
+"""What a run leaves behind beside the model: metrics.jsonl, timing.jsonl, run.json. Figures, never text of a report."""
 
 from __future__ import annotations
 
@@ -17,20 +17,34 @@ from dictamen.models.card import TrainingStudies
 PACKAGES = ("dictamen", "torch", "monai", "lightning-fabric", "numpy", "tensorstore")
 
 
+TIMES = ("seconds_per_step", "waiting_share")
+"""Values that no seed makes the same."""
+
+
 class MetricsLog:
-    """metrics.jsonl: one JSON object a line, appended; lines at or beyond `from_step` are cut off on resume."""
+    """metrics.jsonl: one JSON object a line, appended; lines beyond `from_step` are cut off on resume.
+
+    What was measured with a clock goes to timing.jsonl beside it, so that the same seed gives the same metrics.jsonl.
+    """
 
     def __init__(self, path: Path, *, from_step: int = 0) -> None:
-        self.path = path
-        kept = [line for line in _complete_lines(path) if json.loads(line)["step"] <= from_step] if from_step else []
-        with resource_errors(path):
-            path.write_text("".join(kept), encoding="utf-8")
+        self.path, self.timing = path, path.with_name("timing.jsonl")
+        for file in (self.path, self.timing):
+            lines = _complete_lines(file) if from_step else []
+            with resource_errors(file):
+                file.write_text("".join(line for line in lines if json.loads(line)["step"] <= from_step), "utf-8")
 
     def write(self, *, step: int, event: str, **values: object) -> None:
         """Append one line and flush it to the file."""
-        line = json.dumps({"step": step, "event": event, **values}, allow_nan=False)
-        with resource_errors(self.path), self.path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        times = {name: values.pop(name) for name in TIMES if name in values}
+        _append(self.path, {"step": step, "event": event, **values})
+        if times:
+            _append(self.timing, {"step": step, **times})
+
+
+def _append(path: Path, values: Mapping[str, object]) -> None:
+    with resource_errors(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(values, allow_nan=False) + "\n")
 
 
 def _complete_lines(path: Path) -> list[str]:

@@ -59,8 +59,8 @@ def train(
 
     Args:
         cohort: a cohort folder, or an open cohort.
-        output: the run folder: config.toml, metrics.jsonl, run.json, checkpoints/, model/; tag_maps.html where a
-            pretrained encoder's maps were attached.
+        output: the run folder: config.toml, metrics.jsonl, timing.jsonl, run.json, checkpoints/, model/; tag_maps.html
+            where a pretrained encoder's maps were attached.
         config: see `TrainConfig`; defaults where None.
         resume: go on from the newest checkpoint; the result equals that of a run without interruption.
         overwrite: accept a folder that holds files; an older run in it is replaced.

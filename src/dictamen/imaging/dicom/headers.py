@@ -131,8 +131,15 @@ def read_dataset(part: Part, *, pixels: bool) -> Dataset:
     """
     from pydicom import dcmread
 
-    with part.open() as file, dicom_errors(part, "The DICOM header is damaged."):
-        return dcmread(file, stop_before_pixels=not pixels)
+    try:
+        with part.open() as file, dicom_errors(part, "The DICOM header is damaged."):
+            return dcmread(file, stop_before_pixels=not pixels)
+    except MemoryError as error:  # a damaged length asks for gigabytes at once
+        raise InputError(
+            "The DICOM file announces more than memory holds.",
+            where=part,
+            next_step="export the series again, or leave it out; or use a machine with more memory",
+        ) from error
 
 
 @contextmanager
