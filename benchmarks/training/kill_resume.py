@@ -11,6 +11,7 @@ row of benchmarks/results/kill_resume.md; four seeds are 200 kills.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import random
 import signal
@@ -46,7 +47,7 @@ HEAD = (
     "",
     "| seed | kills | while a checkpoint was written | after which the newest checkpoint was newer | checkpoints "
     "read after kills | unreadable | tensors of the last checkpoint (weights, averaged weights, optimiser, generator) "
-    "that differ | model.safetensors | metrics.jsonl (losses, learning rates, supervision used) | |",
+    "that differ | model.safetensors | metrics.jsonl (losses, learning rates, validation) | |",
     "|---|---|---|---|---|---|---|---|---|---|",
 )
 TICK = os.sysconf("SC_CLK_TCK")
@@ -64,7 +65,7 @@ class Outcome:
         before: kills before the first step of that process.
         different: tensors of the last checkpoint that differ from those of the run left alone.
         tensors: tensors of the last checkpoint.
-        same_model, same_metrics: whether model.safetensors and metrics.jsonl are the same, byte by byte.
+        same_model, same_metrics: whether model.safetensors and metrics.jsonl (see `measured`) are the same.
     """
 
     steps: list[int] = field(default_factory=list)
@@ -166,11 +167,15 @@ def kill_and_resume(cohort: Path, work: Path, *, kills: int, steps: int, seed: i
     outcome.different = len(a.keys() ^ b.keys()) + sum(
         not torch.equal(a[name], b[name]) for name in a.keys() & b.keys()
     )
-    outcome.same_model, outcome.same_metrics = (
-        (whole / name).read_bytes() == (killed / name).read_bytes()
-        for name in ("model/model.safetensors", "metrics.jsonl")
-    )
+    models = [(run / "model" / "model.safetensors").read_bytes() for run in (whole, killed)]
+    outcome.same_model, outcome.same_metrics = models[0] == models[1], measured(whole) == measured(killed)
     return outcome
+
+
+def measured(run: Path) -> list[str]:
+    """Lines of metrics.jsonl but those that count what a process has used since it began or last validated."""
+    lines = (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if json.loads(line)["event"] != "supervision"]
 
 
 def check(folder: Path, outcome: Outcome) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dictamen.errors import resource_errors
-from dictamen.files import write_json
+from dictamen.files import write_json, write_text
 from dictamen.models.card import TrainingStudies
 
 PACKAGES = ("dictamen", "torch", "monai", "lightning-fabric", "numpy", "tensorstore")
@@ -31,8 +31,7 @@ class MetricsLog:
         self.path, self.timing = path, path.with_name("timing.jsonl")
         for file in (self.path, self.timing):
             lines = _complete_lines(file) if from_step else []
-            with resource_errors(file):
-                file.write_text("".join(line for line in lines if json.loads(line)["step"] <= from_step), "utf-8")
+            write_text(file, "".join(line for line in lines if json.loads(line)["step"] <= from_step))
 
     def write(self, *, step: int, event: str, **values: object) -> None:
         """Append one line and flush it to the file."""
