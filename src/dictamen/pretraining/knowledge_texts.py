@@ -60,7 +60,6 @@ class KnowledgeTexts:
     def __init__(self, knowledge: Knowledge, taught: Taught, config: KnowledgeConfig) -> None:
         self.knowledge, self.taught, self.config = knowledge, taught, config
         self.ids = [concept.id for concept in knowledge]
-        self.siblings = {i: [other.id for other in knowledge.siblings(i)] for i in self.ids}
         self.questions = sorted(taught.relations)
         self.equivalent = _equivalents(taught)
         self.owner = {
@@ -74,7 +73,7 @@ class KnowledgeTexts:
         config, draw = self.config, Random(f"texts {self.config.seed} {step}")
         chosen = dict.fromkeys(draw.sample(self.ids, min(config.concepts, len(self.ids))))
         for concept_id in list(chosen):
-            hard = self.siblings[concept_id]
+            hard = [sibling.id for sibling in self.knowledge.siblings(concept_id)]
             mirror = self.knowledge[concept_id].relations.get("mirror_of", ()) if config.hard_negatives else ()
             chosen |= dict.fromkeys((*mirror, *draw.sample(hard, min(config.siblings, len(hard)))))
         asked = draw.sample(self.questions, min(config.questions, len(self.questions)))
