@@ -72,6 +72,12 @@ def test_nothing_is_there(text: str) -> None:
     assert not current(text)
 
 
+def test_a_conflict_of_sides_leaves_the_side_open() -> None:
+    text = "Findings: 2.4 cm mass in the upper pole of the left kidney.\nImpression: 2.4 cm right renal mass."
+    assert facts(text) == [("kidney", None, ("upper pole",), (24.0,))]
+    assert [flag.code for flag in read_report(text, "S1").flags] == ["conflict"]
+
+
 def test_sides_by_letter() -> None:
     text = "Kidneys: R - 12 mm cyst upper pole, 5 mm stone. L - 28 mm AML lower pole."
     assert facts(text) == [

@@ -52,7 +52,10 @@ def merge(drafts: list[Draft]) -> tuple[list[Draft], list[Flag]]:
             _widen(conflict, draft)
             conflict.rules = (*conflict.rules, "conflict")
             same = conflict
+        place = same.place
         _absorb(same, draft)
+        if "conflict" in same.rules:  # the later statement is no more right than the first
+            same.place = place
         home[id(draft)] = same
     for draft in kept:
         if draft.group is not None:
