@@ -27,7 +27,7 @@ from dictamen.losses.ball_targets import best_centre, smoothing_kernel
 from dictamen.losses.crops import crop
 
 SEED = 0
-CASES = ((64, 11, 1), (96, 31, 1), (96, 31, 4), (128, 60, 1))
+CASES = ((64, 11, 1), (96, 31, 1), (128, 60, 1), (96, 31, 4))
 """Patch side, diameter in voxels, lesions (each of another study of the batch)."""
 OURS_ROUNDS, PLAIN_ROUNDS = 25, 3
 LONG_CASE = 31
