@@ -28,7 +28,7 @@ from dictamen.models.prompted import ImageFeatures, PromptedNetwork
 
 KEPT_IN_MEMORY = 2 << 30
 """Bytes of features that stay in memory; those of larger volumes go to a temporary file."""
-CHUNK_BYTES = 1 << 28
+CHUNK_BYTES = 1 << 26
 """Of the maps of one chunk of prompts."""
 
 
