@@ -251,7 +251,8 @@ def main() -> None:
         f"{' --large' if arguments.large else ''}`; {packages}; one core, float32.\n",
         f"{'x'.join(map(str, SHAPE))} voxels of noise, windows of {'x'.join(map(str, WINDOW))}, overlap one half, to a "
         "label map. Median of the rounds, in which methods take turns, each in a process of its own; memory beyond "
-        "model and volume, the label map's 8 MB included.\n",
+        "model and volume, the label map's 8 MB included. Below zero: where a network has fewer features than labels, "
+        "ours runs its head once a voxel, and not in every window.\n",
         "| network | labels | method | processor s | the better peer's / ours | without the network s "
         "| the better peer's / ours | peak GB | largest error of a logit |",
         "|---|---|---|---|---|---|---|---|---|",
