@@ -81,7 +81,7 @@ def test_two_epochs_use_masks_and_reports(trained: tuple[Path, dict[str, str], s
     folder, _, said = trained
     assert "Training on 2 cases with masks and 4 with reports" in said and "validating on 1 with masks" in said
     assert said.count("reports in 4 patches: used") == 2  # one report in each of four batches, in both epochs
-    terms = [line for line in said.splitlines() if " reports overlap" in line or " reports volume" in line]
+    terms = [line for line in said.splitlines() if ": reports " in line and ", total " in line]
     assert len(terms) == 2
     for line in terms:
         values = [float(word.split()[-1]) for word in line.split("reports ")[1].split(", ")]
