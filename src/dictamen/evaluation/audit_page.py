@@ -68,10 +68,9 @@ def _shown(cohort: Cohort, one: Contradiction) -> Markup:
 
 def _picture(cohort: Cohort, one: Contradiction) -> bytes:
     study = cohort.study(one.study_id)
-    names, kind = (
-        (cohort.info.organ_labels, "organs") if one.kind == "removed organ" else (cohort.info.lesion_labels, "lesions")
-    )
+    removed = one.kind == "removed organ"
+    names = cohort.info.organ_labels if removed else cohort.info.lesion_labels
     wanted = [value for value, name in names.items() if name == one.label or name.startswith(one.label + "_")]
-    mask = np.isin(study.level("organs" if kind == "organs" else "lesions", 0), wanted)
+    mask = np.isin(study.level("organs" if removed else "lesions", 0), wanted)
     x, y, z = np.linalg.norm(study.native_affine[:3, :3], axis=0).tolist()
     return pictures.slices(study.level("image", 0), mask, None, spacing_mm=(x, y, z), focus=one.focus)

@@ -77,7 +77,7 @@ class AuditTask:
 
 
 def audit_study(task: AuditTask) -> list[Contradiction]:
-    """All contradictions of one study, at training resolution; the most severe first."""
+    """All contradictions of one study, at training resolution."""
     organs, lesions = task.arrays.level("organs"), task.arrays.level("lesions")
     organ_map = OrganMap(organs, task.organ_names, task.arrays.affine)
     found = list(_removed(task, organs))
@@ -88,7 +88,7 @@ def audit_study(task: AuditTask) -> list[Contradiction]:
         own = [constraint for constraint in known if constraint.label == target.name]
         for constraint, region in label_regions(organ_map, own, Dilation()).placed:
             found += _contradictions(task, constraint, mask & region, region)
-    return sorted(found, key=lambda contradiction: -contradiction.severity)
+    return found
 
 
 def _contradictions(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from dictamen.anatomy import vocabulary
 from dictamen.cohort.store import Cohort
@@ -22,7 +22,7 @@ from dictamen.models.pretrained import Pretrained, load_pretrained
 from dictamen.pretraining.config import PretrainConfig
 from dictamen.pretraining.pairs import PairMaker
 from dictamen.pretraining.pretrain import pretrain
-from dictamen.training.config import merged, to_toml
+from dictamen.training.config import merged, settings_of, to_toml
 
 Progress = Callable[[int, int, str], None]
 
@@ -75,16 +75,7 @@ def resolve_ablation(file: Path | None = None, assignments: Iterable[str] = (), 
     Raises:
         UsageError: an unknown key, arm, or a value out of range.
     """
-    try:
-        config = AblationConfig.model_validate(merged(file, assignments, values))
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        problems = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in found)
-        raise UsageError(
-            f"The configuration is wrong: {problems}.",
-            where=file,
-            expected="keys " + ", ".join(AblationConfig.model_fields),
-        ) from error
+    config = settings_of(AblationConfig, merged(file, assignments, values), file=file)
     if unknown := [arm for arm in config.arms if arm not in ARMS]:
         raise UsageError("There is no such arm.", got=", ".join(unknown), expected=", ".join(ARMS))
     if not config.fractions or any(not 0 < fraction <= 1 for fraction in config.fractions):

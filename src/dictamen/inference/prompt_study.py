@@ -74,6 +74,21 @@ def segment_prompts(
     """
     if settings.mirror:
         raise UsageError("Prompts can't be answered on mirror images: they know left from right.", got="--mirror")
+    canonical, coarse, encoded = encode(model, card, volume, settings)
+    reader = _Reader(card, prompts, settings, policy, canonical, coarse, volume)
+    for answer in encoded.ask(embeddings):
+        reader.take(answer, sink, keep_probabilities=keep_probabilities)
+    return reader.result(keep_instances=keep_instances, seconds_network=encoded.seconds)
+
+
+def encode(
+    model: PromptedNetwork, card: ModelCard, volume: Volume, settings: Settings
+) -> tuple[Volume, Volume, EncodedVolume]:
+    """The volume in canonical orientation, at the model's spacing, and its features.
+
+    Raises:
+        InputError: the volume has another number of channels than the model.
+    """
     check_channels(volume, card)
     canonical = to_canonical(volume)
     coarse = resample(canonical, spacing_mm=card.spacing_mm)
@@ -85,10 +100,7 @@ def segment_prompts(
         overlap=settings.overlap,
         normalise=card.intensity.apply,
     )
-    reader = _Reader(card, prompts, settings, policy, canonical, coarse, volume)
-    for answer in encoded.ask(embeddings):
-        reader.take(answer, sink, keep_probabilities=keep_probabilities)
-    return reader.result(keep_instances=keep_instances, seconds_network=encoded.seconds)
+    return canonical, coarse, encoded
 
 
 class _Reader:

@@ -6,7 +6,7 @@ another order of axes is turned inside: outside, arrays are (x, y, z), RAS+, as 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -88,16 +88,29 @@ class _Conv(nn.Module):
         return nn.functional.leaky_relu(x, SLOPE, inplace=True) if self.activated else x
 
 
+def _chain(
+    unit: Callable[[int, int, Triple, Triple, bool], nn.Module],
+    inside: int,
+    outside: int,
+    kernel: Triple,
+    stride: Triple,
+    depth: int,
+    bias: bool,
+) -> nn.Sequential:
+    """`depth` units; the first takes `inside` channels and strides."""
+    ones = (1, 1, 1)
+    return nn.Sequential(
+        *(
+            unit(outside if number else inside, outside, kernel, ones if number else stride, bias)
+            for number in range(depth)
+        )
+    )
+
+
 class _Stack(nn.Module):
     def __init__(self, inside: int, outside: int, kernel: Triple, stride: Triple, depth: int, bias: bool) -> None:
         super().__init__()
-        ones = (1, 1, 1)
-        self.convs = nn.Sequential(
-            *(
-                _Conv(outside if number else inside, outside, kernel, ones if number else stride, bias)
-                for number in range(depth)
-            )
-        )
+        self.convs = _chain(_Conv, inside, outside, kernel, stride, depth, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = self.convs(x)
@@ -126,13 +139,7 @@ class _Block(nn.Module):
 class _Blocks(nn.Module):
     def __init__(self, inside: int, outside: int, kernel: Triple, stride: Triple, depth: int, bias: bool) -> None:
         super().__init__()
-        ones = (1, 1, 1)
-        self.blocks = nn.Sequential(
-            *(
-                _Block(outside if number else inside, outside, kernel, ones if number else stride, bias)
-                for number in range(depth)
-            )
-        )
+        self.blocks = _chain(_Block, inside, outside, kernel, stride, depth, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = self.blocks(x)

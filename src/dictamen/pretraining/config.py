@@ -6,15 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from dictamen.errors import UsageError
 from dictamen.models.normalise import IntensityWindow
 from dictamen.models.precision import Precision
 from dictamen.models.tag_heads import QUERY_HEADS, HeadKind
 from dictamen.models.text_encoder import TextSettings
 from dictamen.supervision.tags import FEWEST_STUDIES, Unmentioned
-from dictamen.training.config import PatchSide, merged
+from dictamen.training.config import PatchSide, merged, settings_of
 
 Slices = Annotated[int, Field(ge=1)]
 """An encoder of slices (`network.spatial_dims=2`) takes any number of them; a single one is an image."""
@@ -77,13 +76,5 @@ def resolve(file: Path | None = None, assignments: Iterable[str] = (), **values:
         UsageError: an unknown key or a value out of range, with the key's name.
         InputError: the file can't be read as toml.
     """
-    try:
-        return PretrainConfig.model_validate(merged(file, assignments, values))
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        problems = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in found)
-        raise UsageError(
-            f"The pretraining configuration is wrong: {problems}.",
-            where=file,
-            expected="keys " + ", ".join(PretrainConfig.model_fields),
-        ) from error
+    settings = merged(file, assignments, values)
+    return settings_of(PretrainConfig, settings, file=file, what="pretraining configuration")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from dictamen.errors import UsageError
 from dictamen.models.text_encoder import TextSettings
-from dictamen.training.config import merged
+from dictamen.training.config import merged, settings_of
 
 
 class KnowledgeConfig(BaseModel):
@@ -55,16 +54,7 @@ def resolve_knowledge(file: Path | None = None, assignments: Iterable[str] = (),
         UsageError: an unknown key or a value out of range, with the key's name.
         InputError: the file can't be read as toml.
     """
-    try:
-        return KnowledgeConfig.model_validate(_with_text(merged(file, assignments, values)))
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        problems = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in found)
-        raise UsageError(
-            f"The configuration is wrong: {problems}.",
-            where=file,
-            expected="keys " + ", ".join(KnowledgeConfig.model_fields),
-        ) from error
+    return settings_of(KnowledgeConfig, _with_text(merged(file, assignments, values)), file=file)
 
 
 def _with_text(values: dict[str, object]) -> dict[str, object]:

@@ -12,7 +12,7 @@ import torch
 
 from dictamen.anatomy import asking
 from dictamen.anatomy.regions import bounding_box
-from dictamen.imaging.geometry import back_to, resample, to_canonical
+from dictamen.imaging.geometry import back_to
 from dictamen.imaging.volume import Volume
 from dictamen.inference import lesions as table
 from dictamen.inference import postprocess
@@ -20,8 +20,9 @@ from dictamen.inference.encoded import EncodedVolume
 from dictamen.inference.lesions import Lesion
 from dictamen.inference.native import NativeGrid, shifted
 from dictamen.inference.probability_maps import ProbabilityMaps
+from dictamen.inference.prompt_study import encode
 from dictamen.inference.sliding import Tile
-from dictamen.inference.study import Settings, check_channels
+from dictamen.inference.study import Settings
 from dictamen.models.card import ModelCard
 from dictamen.models.prompted import PromptedNetwork
 from dictamen.reports.phrases import describe, phrases, refers, sentence_span
@@ -132,17 +133,7 @@ def ground_study(
     Raises:
         InputError: the volume has another number of channels than the model.
     """
-    check_channels(volume, card)
-    canonical = to_canonical(volume)
-    coarse = resample(canonical, spacing_mm=card.spacing_mm)
-    encoded = EncodedVolume(
-        model,
-        coarse.array,
-        patch_size=card.patch_size,
-        precision=settings.precision,
-        overlap=settings.overlap,
-        normalise=card.intensity.apply,
-    )
+    canonical, coarse, encoded = encode(model, card, volume, settings)
     painter, organs = _Painter(canonical, coarse, settings), _Organs(encoded, model, card)
     wanted = [finding for finding in report.findings if refers(finding)]
     asked = [ways(finding, [other for other in wanted if other is not finding], text) for finding in wanted]

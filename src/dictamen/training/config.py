@@ -6,7 +6,7 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -19,6 +19,7 @@ from dictamen.models.precision import Precision
 Supervision = Literal["masks", "reports"]
 PatchSide = Annotated[int, Field(ge=8)]  # voxels; the presets halve the grid up to five times, and pad below that
 ROUNDING = 1e-6
+Settings = TypeVar("Settings", bound=BaseModel)
 UNKNOWN_KEY = "extra_forbidden"
 """pydantic's word for it."""
 
@@ -180,6 +181,22 @@ def validated(values: dict[str, Any], *, where: object = None) -> TrainConfig:
             where=where,
             expected="keys " + ", ".join(_keys_beside(unknown[0])) if unknown else None,
             next_step="correct the key in --set or in the configuration file",
+        ) from error
+
+
+def settings_of(
+    model: type[Settings], values: Mapping[str, Any], *, file: Path | None, what: str = "configuration"
+) -> Settings:
+    """The settings `model` of these values; a UsageError says what is wrong with the `what` and names the keys."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        problems = "; ".join(f"`{'.'.join(map(str, e['loc']))}`: {e['msg']}" for e in found)
+        raise UsageError(
+            f"The {what} is wrong: {problems}.",
+            where=file,
+            expected="keys " + ", ".join(model.model_fields),
         ) from error
 
 
