@@ -127,7 +127,7 @@ _LABEL = re.compile(r"\s?#?\d{1,2}\s?[:.)\-–]\s")
 
 def _is_label(statement: Statement, anchor: Anchor) -> bool:
     """Whether the word only numbers what follows: "Lesion 3: lymph node"."""
-    return anchor.first == statement.first and _LABEL.match(statement.text, anchor.end) is not None
+    return anchor.first == 0 and _LABEL.match(statement.text, anchor.end) is not None
 
 
 def _anchor(statement: Statement, mention: Mention, *, history: bool) -> Anchor:
@@ -184,15 +184,15 @@ def _is_definite(statement: Statement, mention: Mention) -> bool:
     words = [statement.word(index) for index in range(mention.first - 3, mention.first)]
     if any(word.startswith(("largest", "larger", "bigg")) for word in words):
         return False
-    if mention.first - statement.first <= _NOUN_PHRASE_WORDS and statement.word(mention.last) in _GOES_ON:
-        return not any(word in _INDEFINITE for word in statement.tokens.words[statement.first : mention.first])
+    if mention.first <= _NOUN_PHRASE_WORDS and statement.word(mention.last) in _GOES_ON:
+        return not any(word in _INDEFINITE for word in statement.tokens.words[: mention.first])
     procedure = any(0 <= mention.first - cue.last <= _NOUN_PHRASE_WORDS for cue in statement.of("time", "procedure"))
     return procedure or any(word in _DEFINITE for word in words)
 
 
 def _is_indefinite(statement: Statement, mention: Mention) -> bool:
     """Whether an article introduces the lesion as a new one: "there is a simple cyst"."""
-    first = max(statement.first, mention.first - _NOUN_PHRASE_WORDS)
+    first = max(0, mention.first - _NOUN_PHRASE_WORDS)
     return any(word in _INDEFINITE for word in statement.tokens.words[first : mention.first])
 
 
@@ -339,7 +339,7 @@ def _in_question(statement: Statement, mention: Mention) -> bool:
     """Whether the word stands in "(cyst?)"."""
     if statement.text[mention.start - 1 : mention.start] == "?":
         return True
-    before = statement.text.rfind("(", max(statement.sentence.start, mention.start - 40), mention.start)
+    before = statement.text.rfind("(", max(0, mention.start - 40), mention.start)
     after = statement.text[mention.end : mention.end + 20]
     return (
         before >= 0

@@ -37,11 +37,8 @@ def count(statement: Statement, anchor: Anchor, floor: int) -> Interval:
     for index in range(anchor.first - 1, first - 1, -1):
         number = _number(statement, index)
         if number is not None:
-            at_least = _AT_LEAST.search(
-                statement.text,
-                max(statement.sentence.start, statement.tokens.starts[index] - 12),
-                statement.tokens.starts[index],
-            )
+            start = statement.tokens.starts[index]
+            at_least = _AT_LEAST.search(statement.text, max(0, start - 12), start)
             return Interval(number) if at_least else Interval.exact(number)
     return MANY
 
@@ -59,8 +56,8 @@ _SEGMENT_LIST = re.compile(r"\bseg\w{0,6}\.?(?: ?(?:\d|and|,|-|/|[iv]{1,4})){1,6
 
 def _names_segment(statement: Statement, index: int) -> bool:
     """Whether the number is the last of "segments 2 and 7"."""
-    end = statement.tokens.ends[index] if statement.first <= index else 0
-    return _SEGMENT_LIST.search(statement.text, max(statement.sentence.start, end - 30), end) is not None
+    end = statement.tokens.ends[index] if index >= 0 else 0
+    return _SEGMENT_LIST.search(statement.text, max(0, end - 30), end) is not None
 
 
 def _number(statement: Statement, index: int) -> int | None:

@@ -10,6 +10,7 @@ from dictamen.reports.anchors import Anchor, kind_of
 from dictamen.reports.drafts import Draft, Place
 from dictamen.reports.link import OrganMention
 from dictamen.reports.mentions import find_mentions
+from dictamen.reports.sections import Section
 from dictamen.reports.statement import Statement
 from dictamen.reports.tokens import tokenize
 
@@ -22,13 +23,13 @@ class Context:
     topic: str | None = None
     topic_age: int = 0
     listing: Draft | None = None
-    section_start: int = -1
+    section: Section | None = None
     distractor_last: bool = False
     unplaced: Draft | None = None
 
 
 def opens_with_anaphor(statement: Statement) -> bool:
-    return any(cue.first - statement.first <= 2 for cue in statement.of("anaphor", "it"))
+    return any(cue.first <= 2 for cue in statement.of("anaphor", "it"))
 
 
 def continues_last(statement: Statement, anchor: Anchor, context: Context) -> bool:
@@ -39,18 +40,17 @@ def continues_last(statement: Statement, anchor: Anchor, context: Context) -> bo
         return False
     if _is_question(statement):
         return True
-    opening = statement.first + _HEDGE_OPENS
     last = context.last
     named = statement.of("part") or [
         organ for organ in statement.of("organ") if last is None or organ.value != last.structure
     ]
     if not named and any(
-        hedge.first < opening and hedge.end <= anchor.start for hedge in statement.of("hedge", "kind")
+        hedge.first < _HEDGE_OPENS and hedge.end <= anchor.start for hedge in statement.of("hedge", "kind")
     ):
         return True
     if (
         not named
-        and anchor.first <= opening
+        and anchor.first <= _HEDGE_OPENS
         and any(
             0 <= hedge.first - anchor.last <= 1 and statement.last - hedge.last <= 1
             for hedge in statement.of("hedge", "kind")
@@ -60,15 +60,15 @@ def continues_last(statement: Statement, anchor: Anchor, context: Context) -> bo
     hedged = any(hedge.end <= anchor.start for hedge in statement.of("hedge", "kind"))
     if opens_with_anaphor(statement) and (hedged or anchor.definite):
         return True
-    if statement.of("part") or statement.sentence.impression:
+    if statement.of("part") or statement.impression:
         return False
-    bare = anchor.plural and anchor.first == statement.first and statement.word(anchor.last) not in _PREPOSITIONS
-    return bare or (anchor.definite and anchor.first <= statement.first + 1)
+    bare = anchor.plural and anchor.first == 0 and statement.word(anchor.last) not in _PREPOSITIONS
+    return bare or (anchor.definite and anchor.first <= 1)
 
 
 def _names_largest(statement: Statement, anchor: Anchor) -> bool:
     """Whether the sentence begins with the largest lesion of a group: "The largest nodule measures 9 mm"."""
-    if anchor.plural or anchor.first - statement.first > _LARGEST_WORDS:
+    if anchor.plural or anchor.first > _LARGEST_WORDS:
         return False
     return any(cue.end <= anchor.start for cue in statement.of("group", "largest"))
 
@@ -83,7 +83,7 @@ def complete(statement: Statement, context: Context, made: Draft) -> None:
         made.kind_certainty = "probable"
     if made.measurement:
         qualifier = made.measurement.qualifier or "max"
-        last.measurement = replace(made.measurement, qualifier=qualifier)
+        last.measurement = made.measurement._replace(qualifier=qualifier)
         last.slices += made.slices
 
 
@@ -97,8 +97,7 @@ _QUESTION_WORDS = 4
 
 
 def _is_question(statement: Statement) -> bool:
-    text = statement.text[statement.sentence.start : statement.sentence.end + 1]
-    return statement.last - statement.first <= _QUESTION_WORDS and text.rstrip().endswith("?")
+    return statement.last <= _QUESTION_WORDS and statement.text.rstrip().endswith("?")
 
 
 _REFERRING = frozenset(["described", "these", "those", "some", "most", "all", "aforementioned"])
@@ -138,14 +137,11 @@ def origin(statement: Statement, organs: list[OrganMention]) -> OrganMention | N
 
 def refers_to_lesion(statement: Statement) -> bool:
     """Whether the sentence goes on about the lesion before: "It measures", "The largest", "Measures", "previously"."""
-    opening = statement.first + 3
+    opening = 3
     cues = [*statement.of("anaphor"), *statement.of("group", "largest"), *statement.of("time", "prior_pre")]
-    measures = statement.word(statement.first).startswith("measur")
-    sided = (
-        statement.word(statement.first) in ("the", "on")
-        and "right" in statement.tokens.words[statement.first : opening]
-    )
-    sided = sided or "left" in statement.tokens.words[statement.first : opening]
+    measures = statement.word(0).startswith("measur")
+    words = statement.tokens.words[:opening]
+    sided = (words[:1] in (["the"], ["on"]) and "right" in words) or "left" in words
     return measures or sided or any(cue.first < opening for cue in cues)
 
 
@@ -160,26 +156,20 @@ def item_structure(statement: Statement, mentioned: list[OrganMention]) -> str:
 
 def unlocated(statement: Statement) -> Draft:
     """Stand for the items of a list whose heading names no organ: "Target lesions:"."""
-    sentence = statement.sentence
-    span = (sentence.start, sentence.end)
-    return Draft("", "uncertain", Place(), describe.MANY, span, span, sentence.section.name, sentence.impression)
+    span = (0, statement.end)
+    return Draft("", "uncertain", Place(), describe.MANY, span, span, statement.heading.name, statement.impression)
 
 
 def listed_by_heading(statement: Statement) -> Draft:
     """Stand for the items below a heading that names lesions or nodes."""
-    section = statement.sentence.section
-    named = [
-        m
-        for m in find_mentions(tokenize(section.name, statement.lexicon.meanings), statement.lexicon)
-        if m.category == "lesion"
-    ]
+    tokens = tokenize(statement.heading.name, statement.lexicon.meanings)
+    named = [mention for mention in find_mentions(tokens, statement.lexicon) if mention.category == "lesion"]
     kind = kind_of(named[-1]) if named else "uncertain"
-    return replace(unlocated(statement), structure=section.organ or "", kind=kind)
+    return replace(unlocated(statement), structure=statement.heading.organ or "", kind=kind)
 
 
 def opens_list(statement: Statement) -> bool:
     """Whether the sentence announces a list of lesions: "for example:"."""
-    text = statement.text[statement.sentence.start : statement.sentence.end]
-    return text.rstrip().endswith((":", "for example", "including", "follows", "example", "example,")) or any(
+    return statement.text.rstrip().endswith((":", "for example", "including", "follows", "example", "example,")) or any(
         statement.last - cue.last == 0 for cue in statement.of("group", "example")
     )

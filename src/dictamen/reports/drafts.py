@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dictamen.interval import Interval
 from dictamen.reports.measurements import Measurement
@@ -41,8 +41,7 @@ POSSIBLE = 0.5
 """Of lesions that a report itself doubts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where in the organ: side, and parts by name."""
 
     side: Side | None = None
@@ -87,6 +86,11 @@ class Draft:
     mentions: list[Span] = field(default_factory=list)
     group: Draft | None = None
     rules: tuple[str, ...] = ()
+
+    def move(self, offset: int) -> None:
+        """Let the spans, so far within a sentence that begins at `offset`, count from the start of the report."""
+        self.span = (self.span[0] + offset, self.span[1] + offset)
+        self.sentence = (self.sentence[0] + offset, self.sentence[1] + offset)
 
     @property
     def diameters_mm(self) -> tuple[float, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from dictamen.interval import Interval
 from dictamen.reports import describe
@@ -75,8 +76,7 @@ def read_anchors(statement: Statement, organs: list[OrganMention], context: Cont
     return drafts, denied
 
 
-@dataclass(frozen=True, slots=True)
-class _Home:
+class _Home(NamedTuple):
     """The organ of a lesion, the words that name it, and the rule that found it."""
 
     structure: str | None
@@ -105,8 +105,8 @@ def _home(
     chosen = choose_organ(statement, anchor, organs, anchors)
     if chosen is not None:
         return _Home(chosen.structure, chosen, "sentence")
-    if statement.sentence.section.organ is not None:
-        return _Home(statement.sentence.section.organ, None, "heading")
+    if statement.heading.organ is not None:
+        return _Home(statement.heading.organ, None, "heading")
     last_resort = next((word.value for word in statement.of("lesion_organ_last") if word.start == anchor.start), None)
     if any(organ.near for organ in organs) and not anchor.definite:
         return _Home(last_resort, None, "own_name")
@@ -190,13 +190,13 @@ def _drafts(
 ) -> list[Draft]:
     """One draft, or one for each size of "a 7 mm and a 5 mm nodule"."""
     before, after = neighbours
-    floor = before.last if before else statement.first
+    floor = before.last if before else 0
     ceiling = after.first if after else statement.last
     prior = [size for size in sizes if is_prior(statement, size)]
     current = describe.with_third_axis(statement, [size for size in sizes if size not in prior])
     template = _template(statement, anchor, home, neighbours, floor, ceiling)
     template.prior_diameters_mm = prior[0].values_mm if prior else ()
-    limit = after.start if after else statement.sentence.end
+    limit = after.start if after else statement.end
     if not current:
         template.qualifier = describe.stated_size(statement, anchor, floor)
         template.slices = describe.slice_reference(statement, anchor.end, limit)
@@ -253,9 +253,9 @@ def _template(
         regions=regions(statement) if structure == "lymph_node" else frozenset(),
         count=describe.count(statement, anchor, floor),
         span=(anchor.start, anchor.end),
-        sentence=(statement.sentence.start, statement.sentence.end),
-        section=statement.sentence.section.name,
-        impression=statement.sentence.impression,
+        sentence=(0, statement.end),
+        section=statement.heading.name,
+        impression=statement.impression,
         plural=anchor.plural,
         definite=anchor.definite,
         indefinite=anchor.indefinite,
@@ -269,7 +269,7 @@ def _template(
 
 def _sized(statement: Statement, template: Draft, size: Measurement, *, group: bool, limit: int) -> Draft:
     if group and size.qualifier is None and describe.is_largest(statement, size):
-        size = replace(size, qualifier="max")
+        size = size._replace(qualifier="max")
     template.measurement = size
     template.span = (min(template.span[0], size.start), max(template.span[1], size.end))
     template.short_axis = describe.is_short_axis(statement, size)
@@ -285,7 +285,7 @@ def _enumerated_organ(
     """Organ of one of several sizes, where each has its own: "in the liver (2 cm), the left kidney (4 cm)"."""
     named = []
     for index, size in enumerate(sizes):
-        low = sizes[index - 1].end if index else statement.sentence.start
+        low = sizes[index - 1].end if index else 0
         named.append([o.structure for o in organs if not o.near and low <= o.mention.start < size.start])
     if not all(named) or len({structures[-1] for structures in named}) == 1:
         return None
@@ -301,7 +301,7 @@ def _one_of_several(
     organs: list[OrganMention],
 ) -> Draft:
     size = sizes[number]
-    high = sizes[number + 1].start if number + 1 < len(sizes) else statement.sentence.end
+    high = sizes[number + 1].start if number + 1 < len(sizes) else statement.end
     structure = _enumerated_organ(statement, organs, sizes, number) or template.structure
     own = enumerated_place(statement, structure, sizes, number)
     if structure != template.structure:
@@ -322,7 +322,7 @@ def _each_of_pair(statement: Statement, last: Draft, sizes: list[Measurement]) -
         return []
     drafts = [
         replace(last, place=place, measurement=size, count=Interval.exact(1), plural=False, slices=[], antecedent=None,
-                span=(size.start, size.end), sentence=(statement.sentence.start, statement.sentence.end))
+                span=(size.start, size.end), sentence=(0, statement.end))
         for place, size in zip(places, sizes, strict=True)
     ]  # fmt: skip
     last.place, last.measurement, last.count, last.plural = places[0], sizes[0], Interval.exact(1), False
@@ -334,11 +334,11 @@ def _group_of_item(statement: Statement, last: Draft) -> Draft | None:
     group = last if last.plural else last.group
     if group is None or group.measurement is not None:
         return None
-    return group if any(cue.first - statement.first <= 1 for cue in statement.of("anaphor", "item")) else None
+    return group if any(cue.first <= 1 for cue in statement.of("anaphor", "item")) else None
 
 
 def _item(statement: Statement, group: Draft, size: Measurement) -> Draft:
-    start, end = statement.sentence.start, statement.sentence.end
+    start, end = 0, statement.end
     return replace(
         group,
         count=Interval.exact(1),
@@ -374,7 +374,8 @@ def _without_anchor(
             measurement=None,
             slices=[],
             prior_diameters_mm=(),
-            sentence=(statement.sentence.start, statement.sentence.end),
+            sentence=(0, statement.end),
+            span=(0, current[0].end),
             attenuation=None,
             existence="present",
             trend=None,
@@ -387,7 +388,7 @@ def _without_anchor(
         old = [size for size in loose if is_prior(statement, size)]
         if len(current) == 1 and current[0].qualifier in ("max", "range"):  # "Lymph nodes: up to 8 mm"
             template.count, template.plural = describe.MANY, True
-            return [_sized(statement, template, current[0], group=True, limit=statement.sentence.end)]
+            return [_sized(statement, template, current[0], group=True, limit=statement.end)]
         return [_one_of_several(statement, template, current, number, old, []) for number in range(len(current))]
     last = context.last
     if last is not None and current and (group := _group_of_item(statement, last)) is not None:
@@ -399,9 +400,9 @@ def _without_anchor(
     if current and last.measurement is None:
         size = current[0]
         if last.plural and describe.is_largest(statement, size) and size.qualifier is None:
-            size = replace(size, qualifier="max")
+            size = size._replace(qualifier="max")
         last.measurement = size
-        last.slices += describe.slice_reference(statement, size.end, statement.sentence.end)
+        last.slices += describe.slice_reference(statement, size.end, statement.end)
     old = [size for size in loose if size not in current and is_prior(statement, size)]
     if old and not last.prior_diameters_mm:
         last.prior_diameters_mm = old[0].values_mm

@@ -7,7 +7,7 @@ also go to distractors (an artery, an effusion, a slice thickness, the organ its
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dictamen.reports.anchors import Anchor
 from dictamen.reports.measurements import Measurement
@@ -35,8 +35,7 @@ _NEAR_WORDS = 5
 _ONE_PHRASE_WORDS = 3
 
 
-@dataclass(frozen=True, slots=True)
-class OrganMention:
+class OrganMention(NamedTuple):
     """An organ named in a sentence; `near` where the words say that something is beside it."""
 
     structure: str
@@ -101,7 +100,7 @@ def choose_organ(
     statement: Statement, anchor: Anchor, organs: list[OrganMention], anchors: list[Anchor]
 ) -> OrganMention | None:
     """The organ that the lesion lies in, by the sentence's own words; None where it names none."""
-    heading = statement.sentence.section.organ
+    heading = statement.heading.organ
     best: tuple[float, OrganMention] | None = None
     for organ in organs:
         if organ.near or organ.structure == "lymph_node":
@@ -223,7 +222,7 @@ _WITH_WORDS = 3
 def _is_component(statement: Statement, rival: Mention, size: Measurement, anchors: list[Anchor]) -> bool:
     if rival.end > size.start or "," not in statement.text[rival.end : size.start]:
         return False
-    words = statement.tokens.words[max(rival.first - _WITH_WORDS, statement.first) : rival.first]
+    words = statement.tokens.words[max(0, rival.first - _WITH_WORDS) : rival.first]
     return bool({"with", "containing", "showing"} & set(words)) and any(anchor.end <= rival.start for anchor in anchors)
 
 
@@ -249,12 +248,9 @@ def _has_own_size(statement: Statement, size: Measurement, anchors: list[Anchor]
         return False
     if not _NEW_PHRASE.search(statement.between(size.end, following.start)):
         return False
-    if statement.sentence.section.organ is not None and first - statement.first <= _OWN_SIZE_WORDS:
+    if statement.heading.organ is not None and first <= _OWN_SIZE_WORDS:
         return True
-    return any(
-        organ.first - statement.first <= 1 and 0 <= first - organ.last <= _OWN_SIZE_WORDS
-        for organ in statement.of("organ")
-    )
+    return any(organ.first <= 1 and 0 <= first - organ.last <= _OWN_SIZE_WORDS for organ in statement.of("organ"))
 
 
 def _measured_organs(statement: Statement, anchors: list[Anchor]) -> list[Mention]:
@@ -273,9 +269,7 @@ def _measured_organs(statement: Statement, anchors: list[Anchor]) -> list[Mentio
 def _has_subject(statement: Statement, size: Measurement) -> bool:
     """Whether "measuring" stands before the size: what is measured is then to its left."""
     first = statement.tokens.at(size.start)
-    return any(
-        word.startswith("measur") for word in statement.tokens.words[max(first - _VERB_WORDS, statement.first) : first]
-    )
+    return any(word.startswith("measur") for word in statement.tokens.words[max(0, first - _VERB_WORDS) : first])
 
 
 def _size_cost(statement: Statement, size: Measurement, start: int, end: int) -> float:

@@ -20,8 +20,11 @@ from dictamen.reports.llm_server import AnswerError, parsed
 from dictamen.reports.measurements import Measurement, find_measurements, find_slices
 from dictamen.reports.schema import Finding, Kind, Side
 from dictamen.reports.scope import assertion, is_prior
+from dictamen.reports.sentences import Sentence
 from dictamen.reports.statement import Statement
 
+ReadSentences = list[tuple[Sentence, Statement]]
+"""The sentences of a report in order: where each stands, and what it says."""
 PROMPT_VERSION = "1"
 """Part of the cache's key; counts up with every change of the prompt."""
 CONTEXT = 2
@@ -66,9 +69,9 @@ class Refused:
     reason: str
 
 
-def messages(statements: list[Statement], lexicon: Lexicon) -> list[dict[str, str]]:
+def messages(report: ReadSentences, lexicon: Lexicon) -> list[dict[str, str]]:
     """The question on one report."""
-    numbered = "\n".join(f"[{number}] {_words(s)}" for number, s in enumerate(statements, start=1))
+    numbered = "\n".join(f"[{number}] {_words(s)}" for number, (_, s) in enumerate(report, start=1))
     task = _TASK.format(organs=", ".join(lexicon.values("organ")), schema=Answer.model_json_schema())
     return [{"role": "system", "content": task}, {"role": "user", "content": numbered}]
 
@@ -86,18 +89,19 @@ def understood(content: str) -> Answer:
         raise AnswerError(f"the answer has a wrong shape at {', '.join(sorted(fields)[:5])}") from None
 
 
-def verified(lesion: Lesion, statements: list[Statement], *, study_id: str, model: str) -> Finding | Refused:
+def verified(lesion: Lesion, report: ReadSentences, *, study_id: str, model: str) -> Finding | Refused:
     """The finding that the lesion stands for, or why it is refused."""
-    if not 1 <= lesion.sentence <= len(statements):
+    if not 1 <= lesion.sentence <= len(report):
         return Refused("sentence")
-    statement = statements[lesion.sentence - 1]
+    sentence, statement = report[lesion.sentence - 1]
     span = _span(statement, lesion.evidence)
     if span is None:
         return Refused("evidence")
     size = _size(statement, lesion, span)
     if isinstance(size, Refused):
         return size
-    if not _names_organ(lesion.organ, statements[max(0, lesion.sentence - 1 - CONTEXT) : lesion.sentence]):
+    near = [before for _, before in report[max(0, lesion.sentence - 1 - CONTEXT) : lesion.sentence]]
+    if not _names_organ(lesion.organ, near):
         return Refused("organ")
     if lesion.temporal == "current" and size is not None and is_prior(statement, size):
         return Refused("prior")
@@ -115,8 +119,8 @@ def verified(lesion: Lesion, statements: list[Statement], *, study_id: str, mode
         size_range_mm=size.range_mm if size else None,
         existence=lesion.existence,
         temporal=lesion.temporal,
-        span=span,
-        section=statement.sentence.section.name or None,
+        span=(sentence.start + span[0], sentence.start + span[1]),
+        section=statement.heading.name or None,
         reader=model,
         rules=("verified",),
         confidence=CONFIDENCE["topic"],
@@ -124,17 +128,16 @@ def verified(lesion: Lesion, statements: list[Statement], *, study_id: str, mode
 
 
 def _words(statement: Statement) -> str:
-    return " ".join(statement.text[statement.sentence.start : statement.sentence.end].split())
+    return " ".join(statement.text.split())
 
 
 def _span(statement: Statement, evidence: str) -> tuple[int, int] | None:
     """Where the quoted words stand in the sentence; only white space and capitals may differ."""
-    sentence = statement.sentence
     wanted = "".join(evidence.lower().split())
     kept = [
         (offset, letter)
-        for offset in range(sentence.start, sentence.end)
-        for letter in statement.text[offset].lower()
+        for offset, character in enumerate(statement.text)
+        for letter in character.lower()
         if not letter.isspace()
     ]
     found = "".join(letter for _, letter in kept).find(wanted)
@@ -161,7 +164,7 @@ def _names_organ(organ: str, near: list[Statement]) -> bool:
         named = {mention.structure for mention in organ_mentions(statement)}
         named |= {mention.value for mention in (*statement.of("lesion_organ"), *statement.of("lesion_organ_last"))}
         named |= {"lymph_node"} if any(anchor.node for anchor in find_anchors(statement)) else set()
-        named |= set(statement.sentence.section.organs)
+        named |= set(statement.heading.organs)
         named |= {
             part.term.attributes["organs"][0]
             for part in statement.of("part")

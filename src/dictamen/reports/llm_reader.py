@@ -18,15 +18,22 @@ from typing import Any, Literal
 from dictamen.reports import llm_cache
 from dictamen.reports.highlights import describe
 from dictamen.reports.lexicon import Lexicon, load
-from dictamen.reports.llm_answer import PROMPT_VERSION, Answer, Refused, messages, understood, verified, yes_or_no
+from dictamen.reports.llm_answer import (
+    PROMPT_VERSION,
+    Answer,
+    ReadSentences,
+    Refused,
+    messages,
+    understood,
+    verified,
+    yes_or_no,
+)
 from dictamen.reports.llm_cache import AnswerCache
 from dictamen.reports.llm_server import AnswerError, Sampling, Server, parsed
 from dictamen.reports.merge import same_size
 from dictamen.reports.reader import Report
-from dictamen.reports.rules import read_report, statements_of
+from dictamen.reports.rules import read_report, sentences_of
 from dictamen.reports.schema import SCHEMA_VERSION, Finding, Flag, OrganState, ReportFindings
-from dictamen.reports.statement import Statement
-from dictamen.reports.tokens import tokenize
 
 SURE = 0.9
 """Findings that the rules are less sure of send their report to the model."""
@@ -77,18 +84,18 @@ class LlmReader:
         if not text.strip() or not (unsure or self.which == "all"):
             return by_rules
         self.counts["asked"] += 1
-        statements = statements_of(tokenize(text, self.lexicon.meanings), self.lexicon)
+        report = [(sentence, said.statement) for sentence, said in sentences_of(text, self.lexicon)]
         try:
-            answer = self._answer(statements)
-            return self._joined(by_rules, self._verified(answer, statements, study_id), statements)
+            answer = self._answer(report)
+            return self._joined(by_rules, self._verified(answer, report, study_id), report)
         except AnswerError as error:
             self.counts["failed"] += 1
             flag = Flag(code="llm_failed", message=f"The language model gave no usable answer: {error}.")
             return by_rules.model_copy(update={"flags": (*by_rules.flags, flag)})
 
-    def _answer(self, statements: list[Statement]) -> Answer:
+    def _answer(self, report: ReadSentences) -> Answer:
         """The whole answer, with one turn of repair if it has a wrong shape."""
-        asked, schema = messages(statements, self.lexicon), Answer.model_json_schema()
+        asked, schema = messages(report, self.lexicon), Answer.model_json_schema()
         content = self._ask(asked, schema, Sampling())
         try:
             return understood(content)
@@ -108,17 +115,17 @@ class LlmReader:
         self.cache.put(key, content)
         return content
 
-    def _verified(self, answer: Answer, statements: list[Statement], study_id: str) -> list[Finding]:
+    def _verified(self, answer: Answer, report: ReadSentences, study_id: str) -> list[Finding]:
         found = []
         for lesion in answer.lesions:
-            result = verified(lesion, statements, study_id=study_id, model=self.server.model)
+            result = verified(lesion, report, study_id=study_id, model=self.server.model)
             if isinstance(result, Refused):
                 self.counts[f"refused: {result.reason}"] += 1
             else:
                 found.append(result)
         return found
 
-    def _joined(self, by_rules: ReportFindings, by_model: list[Finding], statements: list[Statement]) -> ReportFindings:
+    def _joined(self, by_rules: ReportFindings, by_model: list[Finding], report: ReadSentences) -> ReportFindings:
         findings: list[Finding] = []
         flags = list(by_rules.flags)
         left = [finding for finding in by_model if finding.temporal == "current"]
@@ -127,14 +134,14 @@ class LlmReader:
             if twin is not None:
                 left.remove(twin)
                 finding = finding.model_copy(update={"confidence": max(finding.confidence, AGREED)})
-            elif finding.temporal == "current" and not self._confirmed(finding, statements):
+            elif finding.temporal == "current" and not self._confirmed(finding, report):
                 message = (
                     f"Only the rules found a lesion here ({finding.structure}); the language model does not agree."
                 )
                 flags.append(Flag(code="review", message=message, span=finding.span))
             findings.append(finding)
         for finding in left:
-            confirmed = self._confirmed(finding, statements)
+            confirmed = self._confirmed(finding, report)
             if confirmed:
                 findings.append(finding)
                 self.counts["added"] += 1
@@ -143,10 +150,10 @@ class LlmReader:
                 flags.append(Flag(code="review", message=message, span=finding.span))
         return _consistent(by_rules, findings, flags)
 
-    def _confirmed(self, finding: Finding, statements: list[Statement]) -> bool | None:
+    def _confirmed(self, finding: Finding, report: ReadSentences) -> bool | None:
         """Majority of three answers; None where there is none."""
-        index = next((i for i, s in enumerate(statements) if finding.span[0] < s.sentence.end), 0)
-        context = statements[max(0, index - AROUND) : index + AROUND + 1]
+        index = next((i for i, (sentence, _) in enumerate(report) if finding.span[0] < sentence.end), 0)
+        context = [statement for _, statement in report[max(0, index - AROUND) : index + AROUND + 1]]
         asked, schema = yes_or_no(describe(finding), context)
         votes: Counter[bool] = Counter()
         for seed in range(VOTES):

@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dictamen.interval import Interval
 from dictamen.reports.schema import SizeQualifier, SliceReference
@@ -95,11 +94,11 @@ _SERIES_IMAGE = (
     (_IMAGE, re.compile(r"\(ima\s(?P<image>\d{1,4})\)", re.IGNORECASE)),
 )
 """(what a text without such a reference lacks, found fast; the reference)"""
+_DIGIT = re.compile(r"\d")
 _SIGNS = (_PARENTHESIS, _RATIO, _IMAGE)
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
+class Measurement(NamedTuple):
     """One size as dictated.
 
     Args:
@@ -116,8 +115,7 @@ class Measurement:
     range_mm: Interval | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SliceMention:
+class SliceMention(NamedTuple):
     """A reference to an image, and where it stands."""
 
     start: int
@@ -127,6 +125,8 @@ class SliceMention:
 
 def find_slices(text: str) -> list[SliceMention]:
     """References such as "(12:94)", "Im 64, Se 302", "image #12"; ordered by place, none inside another."""
+    if not _DIGIT.search(text):
+        return []
     likely = {sign: sign.search(text) is not None for sign in _SIGNS}
     matches = [
         (match.start(), rank, match)
@@ -240,4 +240,4 @@ def qualified(size: Measurement, qualifier: Literal["max", "min", "approx"]) -> 
     """The size as an upper or lower limit, or as an approximate one."""
     largest = size.values_mm[0]
     limits = {"max": Interval(0.0, largest), "min": Interval(largest), "approx": None}
-    return replace(size, qualifier=qualifier, range_mm=limits[qualifier])
+    return size._replace(qualifier=qualifier, range_mm=limits[qualifier])

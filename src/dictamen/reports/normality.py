@@ -16,7 +16,7 @@ _AFTER_WORDS = 8
 def normal_statements(statement: Statement, mentioned: list[OrganMention]) -> list[OrganStatement]:
     """Organs said to be normal as a whole; a normal size, course or calibre alone says nothing on lesions."""
     cues = statement.of("normal", "clear", "again")
-    if not cues or statement.sentence.section.role == "impression":
+    if not cues or statement.heading.role == "impression":
         return []
     organs = [organ for organ in mentioned if not organ.near and not organ.part]
     limited = bool(statement.of("limited"))
@@ -25,8 +25,8 @@ def normal_statements(statement: Statement, mentioned: list[OrganMention]) -> li
         for organ in _subjects(statement, cue, organs):
             if not statement.lexicon.attribute("organ", organ.structure, "compartment", False):
                 found.append(cleared(statement, organ.structure, organ, limited=limited))
-        if cue.first == statement.first and not organs:
-            heading = statement.sentence.section.organs
+        if cue.first == 0 and not organs:
+            heading = statement.heading.organs
             found += [
                 cleared(statement, structure, None, limited=limited)
                 for structure in heading
@@ -60,7 +60,7 @@ def _last_clause(statement: Statement, cue: Mention, before: list[OrganMention])
     """Organs of the cue's own clause, behind one with a lesion: "a cyst on the left, right ovary normal"."""
     comma = statement.text.rfind(",", 0, before[-1].mention.start)
     inside = any(comma <= lesion.start < cue.start for lesion in statement.of("lesion"))
-    return [] if inside or comma < statement.sentence.start else [o for o in before if o.mention.start > comma]
+    return [] if inside or comma < 0 else [o for o in before if o.mention.start > comma]
 
 
 def _plain_between(statement: Statement, cue: Mention, organ: OrganMention) -> bool:
@@ -70,7 +70,7 @@ def _plain_between(statement: Statement, cue: Mention, organ: OrganMention) -> b
 
 
 def _clause_start(statement: Statement, cue: Mention) -> int:
-    start = statement.sentence.start
+    start = 0
     for end in statement.of("negation", "terminator"):
         if end.end <= cue.start and statement.text[end.start : end.end].lower() in (
             "but",
@@ -88,11 +88,11 @@ def cleared(
     statement: Statement, structure: str, organ: OrganMention | None, *, limited: bool = False
 ) -> OrganStatement:
     """ "Normal" or "no lesion" of an organ, on one side where one is named with it."""
-    span = (statement.sentence.start, statement.sentence.end)
+    span = (0, statement.end)
     sided = statement.lexicon.attribute("organ", structure, "sided", False)
     side = _side(statement, organ) if organ and sided else None
-    if sided and organ is None and structure in statement.sentence.section.organs:
-        side = statement.sentence.section.side
+    if sided and organ is None and structure in statement.heading.organs:
+        side = statement.heading.side
     return OrganStatement(structure, side, span, limited)
 
 
@@ -108,7 +108,7 @@ def _side(statement: Statement, organ: OrganMention) -> Literal["left", "right"]
 
 def removed_statements(statement: Statement, mentioned: list[OrganMention]) -> list[OrganStatement]:
     """Organs that were taken out: "status post cholecystectomy", "the gallbladder has been resected"."""
-    span = (statement.sentence.start, statement.sentence.end)
+    span = (0, statement.end)
     found = []
     for mention in statement.of("removed"):
         sided = statement.lexicon.attribute("organ", mention.value, "sided", False)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dictamen.interval import Interval
 from dictamen.reports.drafts import CONFIDENCE, Draft
@@ -18,8 +17,7 @@ LIMITED = 0.7
 """Confidence that an organ is free of lesions where the examination was limited: a convention, no measurement."""
 
 
-@dataclass(frozen=True, slots=True)
-class OrganStatement:
+class OrganStatement(NamedTuple):
     """ "Normal", "no lesion" or "removed", said of one organ (or one side)."""
 
     structure: str

@@ -84,7 +84,7 @@ def _named(part: Mention) -> list[str]:
 def _both_sided(statement: Statement, parts: list[Mention]) -> bool:
     """Whether parts of both sides are named: "left upper lobe and right lower lobe"."""
     words = statement.tokens.words
-    before = {word for part in parts for word in words[max(part.first - _SIDE_WORDS, statement.first) : part.first]}
+    before = {word for part in parts for word in words[max(0, part.first - _SIDE_WORDS) : part.first]}
     return {"left", "right"} <= before
 
 
@@ -152,7 +152,7 @@ def _side(statement: Statement, structure: str, start: int, end: int, focus: int
     if not _has_side(statement, structure) and structure != "liver":
         return None
     tokens = statement.tokens
-    first, last = max(tokens.at(start), statement.first), min(tokens.at(end), statement.last)
+    first, last = tokens.at(start), tokens.at(end)
     hits: list[tuple[int, Literal["left", "right", "bilateral"]]] = []
     for index in range(first, last):
         word = tokens.words[index]
@@ -176,7 +176,7 @@ def lesion_place(
 ) -> Place:
     """Place of a lesion: its own phrase, then its reach in the sentence, then the heading."""
     place = _said_place(statement, anchor, structure, organ, neighbours)
-    section = statement.sentence.section
+    section = statement.heading
     if structure not in section.organs or (organ is not None and not organ.part):
         return place
     side = place.side or (section.side if _has_side(statement, structure) else None)
@@ -192,8 +192,8 @@ def _said_place(
     neighbours: tuple[Anchor | None, Anchor | None],
 ) -> Place:
     before, after = neighbours
-    start = max(statement.sentence.start, _phrase_start(statement, before, anchor), anchor.start - _BEFORE_CHARACTERS)
-    end = min(statement.sentence.end, after.start if after else statement.sentence.end, anchor.end + _AFTER_CHARACTERS)
+    start = max(_phrase_start(statement, before, anchor), anchor.start - _BEFORE_CHARACTERS)
+    end = min(statement.end, after.start if after else statement.end, anchor.end + _AFTER_CHARACTERS)
     stop = _PLACE_ENDS.search(statement.text, anchor.end, end)
     focus = organ.mention.start if organ else anchor.start
     comma = statement.text.find(",", anchor.end, end)
@@ -210,7 +210,7 @@ def _said_place(
     if place or own:
         return place or own
     first = statement.of("lesion")[0]
-    return find_place(statement, structure, statement.sentence.start, min(first.start, anchor.start), focus)
+    return find_place(statement, structure, 0, min(first.start, anchor.start), focus)
 
 
 _PHRASE_BREAK = re.compile(r"[;,)]|\b(?:and|with|as well as|plus|unchanged|stable)\b", re.IGNORECASE)
@@ -219,14 +219,14 @@ _PHRASE_BREAK = re.compile(r"[;,)]|\b(?:and|with|as well as|plus|unchanged|stabl
 def _phrase_start(statement: Statement, before: Anchor | None, anchor: Anchor) -> int:
     """Where the anchor's own phrase begins: behind what belongs to the lesion before."""
     if before is None:
-        return statement.sentence.start
+        return 0
     breaks = list(_PHRASE_BREAK.finditer(statement.text, before.end, anchor.start))
     return breaks[-1].end() if breaks else before.end
 
 
 def _own_reach(statement: Statement, neighbours: tuple[Anchor | None, Anchor | None]) -> tuple[int, int]:
     before, after = neighbours
-    return before.end if before else statement.sentence.start, after.start if after else statement.sentence.end
+    return before.end if before else 0, after.start if after else statement.end
 
 
 def enumerated_place(statement: Statement, structure: str, sizes: list[Measurement], number: int) -> Place:
@@ -235,10 +235,10 @@ def enumerated_place(statement: Statement, structure: str, sizes: list[Measureme
     Either all places stand behind their sizes or all before; what stands behind the last size tells which.
     """
     size = sizes[number]
-    low = sizes[number - 1].end if number else max(statement.sentence.start, size.start - _BEFORE_CHARACTERS)
+    low = sizes[number - 1].end if number else max(0, size.start - _BEFORE_CHARACTERS)
     comma = max(statement.text.rfind(mark, low, size.start) for mark in ",;:")
-    high = sizes[number + 1].start if number + 1 < len(sizes) else statement.sentence.end
-    behind = len(sizes) > 1 and find_place(statement, structure, sizes[-1].end, statement.sentence.end, sizes[-1].end)
+    high = sizes[number + 1].start if number + 1 < len(sizes) else statement.end
+    behind = len(sizes) > 1 and find_place(statement, structure, sizes[-1].end, statement.end, sizes[-1].end)
     if behind:
         return find_place(statement, structure, size.end, min(high, size.end + _AFTER_CHARACTERS), size.end)
     if len(sizes) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from operator import eq
 
 from dictamen.reports.schema import Flag, Span
@@ -21,13 +22,18 @@ MANY_ODD = 2
 """Odd places that make a text a damaged one; a single one is a slip of the pen."""
 
 
-def noise(tokens: Tokens) -> Flag | None:
-    """A flag where the text is damaged, at its first sign; linear in the length of the text."""
-    damage = _DAMAGE.search(tokens.text)
+def noise(text: str, sentences: list[tuple[int, Tokens]]) -> Flag | None:
+    """A flag where the text is damaged, at its first sign; linear in the length of the text.
+
+    Args:
+        text: the report.
+        sentences: where each sentence begins, and its words.
+    """
+    damage = _DAMAGE.search(text)
     if damage is not None:
         span = damage.span()
     else:
-        odd = _odd(tokens)
+        odd = _repeated(sentences) + [match.span() for match in islice(_ODD.finditer(text), MANY_ODD)]
         if len(odd) < MANY_ODD:
             return None
         span = min(odd)
@@ -35,18 +41,12 @@ def noise(tokens: Tokens) -> Flag | None:
     return Flag(code="noise", message=message, span=span)
 
 
-def _odd(tokens: Tokens) -> list[Span]:
-    """Some places that are odd: at least `MANY_ODD` where there are so many."""
-    words, joined = tokens.words, tokens.joined
-    odd: list[Span] = []
-    if any(map(eq, words, words[1:])):  # before looking closer: fast
-        odd = [
-            (tokens.starts[i], tokens.ends[i + 2])
-            for i, (a, b, c) in enumerate(zip(words, words[1:], words[2:], strict=False))
-            if a == b == c and a.isalpha() and joined(i + 1) and joined(i + 2)
-        ]
-    for match in _ODD.finditer(tokens.text):
-        odd.append(match.span())
-        if len(odd) >= MANY_ODD:
-            break
-    return odd
+def _repeated(sentences: list[tuple[int, Tokens]]) -> list[Span]:
+    """Words said three times in a row."""
+    return [
+        (begin + tokens.starts[i], begin + tokens.ends[i + 2])
+        for begin, tokens in sentences
+        if any(map(eq, tokens.words, tokens.words[1:]))  # before looking closer: fast
+        for i, (a, b, c) in enumerate(zip(tokens.words, tokens.words[1:], tokens.words[2:], strict=False))
+        if a == b == c and a.isalpha() and tokens.joined(i + 1) and tokens.joined(i + 2)
+    ]

@@ -7,26 +7,28 @@ organ states.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
 
 from dictamen.reports.discourse import Context, listed_by_heading, opens_list, origin, unlocated
 from dictamen.reports.drafts import Draft
 from dictamen.reports.extract import read_anchors
 from dictamen.reports.lexicon import Lexicon, load
 from dictamen.reports.link import OrganMention, organ_mentions
-from dictamen.reports.measurements import find_measurements, find_slices
 from dictamen.reports.merge import merge
 from dictamen.reports.normality import cleared, normal_statements, removed_statements
 from dictamen.reports.organ_states import OrganStatement, clear_statements, organ_states
 from dictamen.reports.places import find_place
 from dictamen.reports.quality import noise
 from dictamen.reports.schema import Finding, Flag, ReportFindings
-from dictamen.reports.sections import find_sections
-from dictamen.reports.sentences import split_sentences
-from dictamen.reports.statement import Statement, statements
-from dictamen.reports.tokens import Tokens, tokenize
+from dictamen.reports.sections import Heading, find_sections
+from dictamen.reports.sentences import Sentence, split_sentences
+from dictamen.reports.statement import Statement, find_statement
 
-MAX_FINDINGS = 500
-"""Mentions of lesions in one report; with more it is no report, and reading ends: merging costs the square of them."""
+MAX_MENTIONS = 1000
+"""Lesion words and sizes in one report; with more it is none, and reading ends: merging costs their square."""
+REMEMBERED = 8192
+"""Sentences of earlier reports that are remembered (some 30 MB): the half of all sentences are said again."""
 TOPIC_SENTENCES = 1
 """Sentences without an organ after which a text is no longer about the last one."""
 
@@ -53,18 +55,19 @@ def read_report(text: str, study_id: str, *, lexicon: Lexicon | None = None) -> 
     reading = _Reading()
     if not text.strip():
         reading.flags.append(Flag(code="empty", message="The report has no text."))
-    tokens = tokenize(text, words.meanings)
-    if (damaged := noise(tokens)) is not None:
+    sentences = sentences_of(text, words)
+    if (damaged := noise(text, [(sentence.start, said.statement.tokens) for sentence, said in sentences])) is not None:
         reading.flags.append(damaged)
-    context = Context()
-    for statement in statements_of(tokens, words):
-        _read_statement(statement, context, reading)
-        if len(reading.drafts) > MAX_FINDINGS:
-            message = f"Only the first {MAX_FINDINGS} lesions were read, and nothing behind them."
+    context, mentions = Context(), 0
+    for sentence, said in sentences:
+        _read_sentence(sentence, said, context, reading)
+        mentions += len(said.statement.of("lesion")) + len(said.statement.measurements)
+        if mentions > MAX_MENTIONS:
+            message = f"Only the first {MAX_MENTIONS} lesions and sizes were read, and nothing behind them."
             reading.flags.append(Flag(code="too_many", message=message))
             break
     _place_earlier(None, [], context, reading)
-    drafts, conflicts = merge(reading.drafts[:MAX_FINDINGS])
+    drafts, conflicts = merge(reading.drafts)
     clear = clear_statements(reading.clear, reading.removed, drafts)
     removed = list({statement.key: statement for statement in reading.removed}.values())
     return ReportFindings(
@@ -87,41 +90,61 @@ def _findings(drafts: list[Draft], study_id: str) -> tuple[Finding, ...]:
     )
 
 
-def statements_of(tokens: Tokens, lexicon: Lexicon) -> list[Statement]:
-    """The sentences of a report, each with everything found in it."""
-    text = tokens.text
-    slices = find_slices(text)
-    sentences = split_sentences(text, find_sections(text, lexicon), lexicon)
-    return list(statements(tokens, lexicon, sentences, find_measurements(text, slices), slices))
+class Said(NamedTuple):
+    """What a sentence says wherever it stands; reports repeat theirs, so that it is remembered."""
+
+    statement: Statement
+    organs: list[OrganMention]
+    normal: list[OrganStatement]
+    removed: list[OrganStatement]
 
 
 _PLACES, _NORMAL, _REMOVED = ("organ", "part"), ("normal", "clear", "again"), ("removed", "absent")
 """Categories without which a sentence names no place, calls nothing normal, removes nothing."""
 
 
-def _read_statement(statement: Statement, context: Context, reading: _Reading) -> None:
-    if statement.sentence.section.start != context.section_start:
-        context.section_start = statement.sentence.section.start
-        context.topic = None
-        organ = statement.sentence.section.organ
-        if organ is not None and context.last is not None and context.last.structure != organ:
-            context.last = None
-        context.listing = listed_by_heading(statement) if statement.sentence.section.lists_lesions else None
+@lru_cache(maxsize=REMEMBERED)
+def _said(text: str, heading: Heading, impression: bool, lexicon: Lexicon) -> Said:
+    statement = find_statement(text, heading, impression, lexicon)
     said = statement.mentions.keys()  # what is not said need not be looked for: most sentences say little
     organs = organ_mentions(statement) if not said.isdisjoint(_PLACES) else []
+    normal = normal_statements(statement, organs) if not said.isdisjoint(_NORMAL) else []
+    removed = removed_statements(statement, organs) if not said.isdisjoint(_REMOVED) else []
+    return Said(statement, organs, normal, removed)
+
+
+def sentences_of(text: str, lexicon: Lexicon) -> list[tuple[Sentence, Said]]:
+    """The sentences of a report, in order, each with what it says."""
+    return [
+        (sentence, _said(text[sentence.start : sentence.end], sentence.section.heading, sentence.impression, lexicon))
+        for sentence in split_sentences(text, find_sections(text, lexicon), lexicon)
+    ]
+
+
+def _read_sentence(sentence: Sentence, said: Said, context: Context, reading: _Reading) -> None:
+    statement, organs = said.statement, said.organs
+    if sentence.section is not context.section:
+        context.section = sentence.section
+        context.topic = None
+        organ = statement.heading.organ
+        if organ is not None and context.last is not None and context.last.structure != organ:
+            context.last = None
+        context.listing = listed_by_heading(statement) if statement.heading.lists_lesions else None
     _place_earlier(statement, organs, context, reading)
-    if not said.isdisjoint(_NORMAL):
-        reading.clear += normal_statements(statement, organs)
-    if not said.isdisjoint(_REMOVED):
-        reading.removed += removed_statements(statement, organs)
+    clear = said.normal
     drafts: list[Draft] = []
-    if "lesion" in said or statement.measurements:
+    if "lesion" in statement.mentions or statement.measurements:
         drafts, denied = read_anchors(statement, organs, context)
-        limited = "limited" in said
-        reading.clear += [
-            cleared(statement, structure, organ, limited=limited) for structure, organ in denied.structures
-        ]
-        reading.drafts += drafts
+        limited = "limited" in statement.mentions
+        clear = clear + [cleared(statement, name, organ, limited=limited) for name, organ in denied.structures]
+        for draft in drafts:
+            draft.move(sentence.start)
+        if context.unplaced is not None:
+            context.unplaced.move(sentence.start)
+    span = (sentence.start, sentence.end)
+    reading.clear += [state._replace(span=span) for state in clear]
+    reading.removed += [state._replace(span=span) for state in said.removed]
+    reading.drafts += drafts
     _remember(statement, organs, context, drafts)
 
 
@@ -138,9 +161,7 @@ def _place_earlier(
         reading.flags.append(Flag(code="no_organ", message=message, span=draft.span))
         return
     draft.structure, draft.rules = organ.structure, ("next_sentence",)
-    draft.place = find_place(
-        statement, organ.structure, statement.sentence.start, statement.sentence.end, organ.mention.start
-    )
+    draft.place = find_place(statement, organ.structure, 0, statement.end, organ.mention.start)
     reading.drafts.append(draft)
     context.last = draft
 

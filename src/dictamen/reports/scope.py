@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from dictamen.reports.anchors import Anchor
 from dictamen.reports.measurements import Measurement
@@ -46,8 +46,7 @@ _WAS_REACH = 14
 _AFTER_SIZE = re.compile(r"[\s,()]{0,3}(?:in (?:size|diameter)[\s,]{0,2})?$", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Assertion:
+class Assertion(NamedTuple):
     """What the sentence says of a lesion word."""
 
     denied: bool = False
@@ -179,11 +178,11 @@ def is_prior(statement: Statement, size: Measurement) -> bool:
         if not _BEFORE_PRIOR_SIZE.match(statement.between(cue.end, size.start)):
             continue
         if statement.text[cue.start : cue.end].lower() == "from" and not _INCREASE_FROM.search(
-            statement.text, statement.sentence.start, cue.start
+            statement.text, 0, cue.start
         ):
             continue
         return True
-    if _WAS.search(statement.text, max(statement.sentence.start, size.start - _WAS_REACH), size.start):
+    if _WAS.search(statement.text, max(0, size.start - _WAS_REACH), size.start):
         return True
     return any(
         0 <= cue.start - size.end <= 4 and _AFTER_SIZE.match(statement.text[size.end : cue.start])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from dictamen.reports.lexicon import Lexicon
 from dictamen.reports.mentions import find_mentions
@@ -42,8 +42,8 @@ _REPORTING = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """A part of the report: text[start:end] under the heading `name` ("" before the first).
+class Heading:
+    """What stands over a part of the report, and what it says of it; `name` is "" before the first.
 
     `lists_lesions`: a place with a size below it is a lesion ("Further lytic foci: T12 (8 mm)", "Nodes: hilar 9 mm").
     `side` and `parts` (name, organs that have it) are those that the heading gives: "Gastric fundus:", "Left kidney:".
@@ -51,9 +51,7 @@ class Section:
 
     name: str
     role: Role
-    organs: tuple[str, ...]
-    start: int
-    end: int
+    organs: tuple[str, ...] = ()
     side: Literal["left", "right"] | None = None
     parts: tuple[tuple[str, frozenset[str]], ...] = ()
     lists_lesions: bool = False
@@ -68,12 +66,20 @@ class Section:
         )
 
 
+class Section(NamedTuple):
+    """A part of the report: text[start:end], under a heading."""
+
+    heading: Heading
+    start: int
+    end: int
+
+
 def find_sections(text: str, lexicon: Lexicon) -> list[Section]:
     """Sections in order; together with the headings they cover the text."""
     headings = [(match, *kind) for match in _headings(text) if (kind := _classify(text, match, lexicon)) is not None]
     first = headings[0][0].start() if headings else len(text)
     named = any(match["name"].lower().startswith("finding") for match, _, _ in headings)  # before it: why and how
-    sections = [Section("", "skip" if named else "findings", (), 0, first)] if first else []
+    sections = [Section(Heading("", "skip" if named else "findings"), 0, first)] if first else []
     concluding = False
     for number, (match, role, organs) in enumerate(headings):
         end = headings[number + 1][0].start() if number + 1 < len(headings) else len(text)
@@ -85,10 +91,11 @@ def find_sections(text: str, lexicon: Lexicon) -> list[Section]:
         side, parts = _place(match["name"], lexicon) if organs else (None, ())
         lists = bool(organs) and ("lymph_node" in organs or _organs(match["name"], lexicon)[1])
         if role == "skip" and not named and (line := _first_line(text, match.end(), end)):
-            sections.append(Section(match["name"].strip(), role, (), match.end(), line))
-            sections.append(Section("", "findings", (), line, end))
+            sections.append(Section(Heading(match["name"].strip(), role), match.end(), line))
+            sections.append(Section(Heading("", "findings"), line, end))
             continue
-        sections.append(Section(match["name"].strip(), role, organs, match.end(), end, side, parts, lists))
+        heading = Heading(match["name"].strip(), role, organs, side, parts, lists)
+        sections.append(Section(heading, match.end(), end))
     return sections
 
 

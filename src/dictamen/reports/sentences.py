@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 from dictamen.reports.lexicon import Lexicon
 from dictamen.reports.sections import Section
@@ -31,10 +31,15 @@ _CONTINUES = re.compile(r"(?:[a-z(,]|\d{1,3}(?:\.\d+)?\s?(?:mm|cm)\b)")
 _LINE_WORD = re.compile(r"\S{1,40}")
 _FULL, _NARROWEST, _WIDEST = 0.7, 50, 80
 """Share of the longest line from which a line is full; characters of the narrowest text; of a line at most."""
-_OPEN_END = re.compile(
-    r"(?:,|\b(?:the|of|in|and|with|a|an|to|for|at|is|are|on|or|from|by|without|no|along|within|right|left|than|as))\s{0,3}$",
-    re.IGNORECASE,
+_OPEN_WORDS = frozenset(
+    [
+        *("the", "of", "in", "and", "with", "a", "an", "to", "for", "at", "is", "are", "on", "or", "from", "by"),
+        *("without", "no", "along", "within", "right", "left", "than", "as"),
+    ]
 )
+"""Words that end no sentence."""
+_OPEN_REACH = 12
+"""Characters before a line break in which its last word is looked for."""
 _CAPITAL_START = re.compile(r" (?<=[a-z0-9)?] )(?=[A-Z][a-z]{2}|No )")
 MAX_SENTENCE = 1000
 """Characters; real sentences are shorter by far, and a sentence costs the square of its length."""
@@ -48,8 +53,7 @@ _MIN_RESTATED = 2
 """Verbless sentences at the end that make an impression without a heading."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sentence:
+class Sentence(NamedTuple):
     """text[start:end] in a section; `impression` is set also where only the form tells it."""
 
     start: int
@@ -66,12 +70,12 @@ def split_sentences(text: str, sections: list[Section], lexicon: Lexicon) -> lis
     sentences: list[Sentence] = []
     width = min(max(map(len, text.split("\n"))), _WIDEST)
     for section in sections:
-        if section.role == "skip":
+        if section.heading.role == "skip":
             continue
         spans = _split(text, section.start, section.end, width, lexicon.abbreviations)
         if not lexicon.capitalised_nouns:
             spans = _run_on(text, spans)
-        impression = section.role == "impression"
+        impression = section.heading.role == "impression"
         sentences += [Sentence(start, end, section, impression) for start, end in spans]
     return _implicit_impression(text, sentences)
 
@@ -117,14 +121,16 @@ def _is_soft_break(text: str, match: re.Match[str], begin: int, width: int) -> b
         return False
     if text[begin : match.start()].rstrip(" \t\r")[-1:] in (".", ":", ";"):
         return False
-    before = text[max(begin, match.start() - 12) : match.start()]
+    before = text[max(begin, match.start() - _OPEN_REACH) : match.start()].rstrip()
+    if before.endswith(",") or before[before.rfind(" ") + 1 :].lstrip('("').lower() in _OPEN_WORDS:
+        return True
+    if width < _NARROWEST:
+        return False
     line = match.start() - text.rfind("\n", max(0, match.start() - _WIDEST), match.start())
     following = _LINE_WORD.match(text, match.end())
-    if (
-        width < _NARROWEST or line + len(following[0] if following else "") < _FULL * width
-    ):  # the next word had found room: an item of a list
-        return _OPEN_END.search(before) is not None
-    return _CONTINUES.match(text, match.end()) is not None or _OPEN_END.search(before) is not None
+    if line + len(following[0] if following else "") < _FULL * width:  # the next word had found room: an item of a list
+        return False
+    return _CONTINUES.match(text, match.end()) is not None
 
 
 def _run_on(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -150,7 +156,7 @@ def _implicit_impression(text: str, sentences: list[Sentence]) -> list[Sentence]
     first = quoted[0] if quoted else len(sentences) - _verbless_tail(text, sentences)
     if first <= middle:
         return sentences
-    return sentences[:first] + [replace(s, impression=True) for s in sentences[first:]]
+    return sentences[:first] + [s._replace(impression=True) for s in sentences[first:]]
 
 
 def _opens_quote(text: str, sentence: Sentence) -> bool:
@@ -161,7 +167,7 @@ def _opens_quote(text: str, sentence: Sentence) -> bool:
 def _verbless_tail(text: str, sentences: list[Sentence]) -> int:
     count = 0
     for sentence in reversed(sentences):
-        if sentence.section.name or _VERB.search(text, sentence.start, sentence.end):
+        if sentence.section.heading.name or _VERB.search(text, sentence.start, sentence.end):
             break
         count += 1
     return count if count >= _MIN_RESTATED else 0

@@ -1,17 +1,15 @@
-"""One sentence with everything found in it: what the later stages read."""
+"""One sentence in itself, with everything found in it: what the later stages read, the same wherever it stands."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from dictamen.reports.lexicon import Lexicon
-from dictamen.reports.measurements import Measurement, SliceMention, qualified
+from dictamen.reports.measurements import Measurement, SliceMention, find_measurements, find_slices, qualified
 from dictamen.reports.mentions import Mention, find_mentions
-from dictamen.reports.sentences import Sentence
-from dictamen.reports.tokens import Tokens
+from dictamen.reports.sections import Heading
+from dictamen.reports.tokens import Tokens, tokenize
 
 _NONE: list[Mention] = []
 """Shared by all statements without a mention of a category; never changed."""
@@ -19,17 +17,25 @@ _NONE: list[Mention] = []
 
 @dataclass(slots=True)
 class Statement:
-    """A sentence, its words, mentions by category, sizes and slice references; never changed."""
+    """A sentence, its words, mentions by category, sizes and slice references; never changed.
+
+    All offsets are within the sentence, all indices within its words.
+
+    Args:
+        heading, impression: what it stands under, and whether it concludes.
+        end, last: how many characters and words it has.
+    """
 
     text: str
-    tokens: Tokens
+    heading: Heading
+    impression: bool
     lexicon: Lexicon
-    sentence: Sentence
-    first: int
-    last: int
+    tokens: Tokens
     mentions: dict[str, list[Mention]]
     measurements: list[Measurement]
     slices: list[SliceMention]
+    end: int
+    last: int
 
     def of(self, category: str, *values: str) -> list[Mention]:
         """Mentions of a category, optionally only some values, in order."""
@@ -55,7 +61,7 @@ class Statement:
 
     def word(self, index: int) -> str:
         """Lower-case word, or "" outside the sentence."""
-        return self.tokens.words[index] if self.first <= index < self.last else ""
+        return self.tokens.words[index] if 0 <= index < self.last else ""
 
 
 _LIMITS: tuple[Literal["max", "min", "approx"], ...] = ("max", "min", "approx")
@@ -74,28 +80,18 @@ def _limited(size: Measurement, mentions: dict[str, list[Mention]]) -> Measureme
     return size
 
 
-def statements(
-    tokens: Tokens,
-    lexicon: Lexicon,
-    sentences: list[Sentence],
-    measurements: list[Measurement],
-    slices: list[SliceMention],
-) -> Iterator[Statement]:
-    """Each sentence with its mentions and its part of what was found in the whole text."""
-    measurement_starts = [measurement.start for measurement in measurements]
-    slice_starts = [slice_.start for slice_ in slices]
-    for sentence in sentences:
-        start, end = sentence.start, sentence.end
-        first, last = tokens.at(start), tokens.at(end)
-        mentions: dict[str, list[Mention]] = {}
-        for mention in find_mentions(tokens, lexicon, first, last):
-            category = mention.term.category
-            if category in mentions:
-                mentions[category].append(mention)
-            else:
-                mentions[category] = [mention]
-        sizes = measurements[bisect_left(measurement_starts, start) : bisect_left(measurement_starts, end)]
-        if tokens.translated:
-            sizes = [_limited(size, mentions) for size in sizes]
-        inside = slices[bisect_left(slice_starts, start) : bisect_left(slice_starts, end)] if slices else []
-        yield Statement(tokens.text, tokens, lexicon, sentence, first, last, mentions, sizes, inside)
+def find_statement(text: str, heading: Heading, impression: bool, lexicon: Lexicon) -> Statement:
+    """The sentence with all that it says, found in one pass each."""
+    tokens = tokenize(text, lexicon.meanings)
+    mentions: dict[str, list[Mention]] = {}
+    for mention in find_mentions(tokens, lexicon):
+        category = mention.term.category
+        if category in mentions:
+            mentions[category].append(mention)
+        else:
+            mentions[category] = [mention]
+    slices = find_slices(text)
+    sizes = find_measurements(text, slices)
+    if tokens.translated:
+        sizes = [_limited(size, mentions) for size in sizes]
+    return Statement(text, heading, impression, lexicon, tokens, mentions, sizes, slices, len(text), len(tokens.words))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 _WORD = re.compile(r"([^\W_]+(?:['’][a-z]+)?)")
 _ASCII_WORD = re.compile(r"([a-z0-9]+(?:'[a-z]+)?)")
@@ -15,8 +15,7 @@ JOINED = frozenset([" ", "-", ".", "\n", "  ", "–", "\t", "\r\n", " \n", "\n "
 """What may stand between two words of one term: "ground glass", "ground-glass", a soft line break."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(NamedTuple):
     """Words of a text.
 
     Args:
