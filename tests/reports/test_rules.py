@@ -165,3 +165,18 @@ def test_a_soft_tissue_mass_without_organ_is_in_the_soft_tissue_and_a_named_orga
     assert [(f.structure, f.diameters_mm) for f in alone.findings] == [("soft_tissue", (61.0, 60.0))]
     named = read_report("FINDINGS: There is a 3 cm soft tissue mass in the left kidney.", "b")
     assert [(f.structure, f.side) for f in named.findings] == [("kidney", "left")]
+
+
+def test_a_text_with_a_thousand_lesions_is_cut_with_a_flag() -> None:
+    report = read_report("FINDINGS: " + "There is a 5 mm liver cyst. " * 600, "S")
+    assert [flag.code for flag in report.flags] == ["too_many"]
+    assert len(report.findings) == 501
+
+
+def test_a_sentence_said_again_is_read_where_it_stands() -> None:
+    text = "There is a 5 mm cyst in the liver. The spleen is normal. There is a 5 mm cyst in the left kidney."
+    for start in ("", "FINDINGS: ", "Some words before. "):
+        found = [
+            text[a - len(start) : b - len(start)] for a, b in (f.span for f in read_report(start + text, "S").findings)
+        ]
+        assert found == ["5 mm cyst", "5 mm cyst"]
