@@ -39,6 +39,8 @@ def test_arms_are_trained_measured_and_skipped_when_done(
     again = ablate(pairs_cohort, tmp_path / "out", saved, resume=True)
     changed = {path.name for path, time in times.items() if path.stat().st_mtime_ns != time}
     assert changed == {"scratch_1.json"} and again.table == result.table
+    with pytest.raises(UsageError, match=r"(?s)other settings.*steps"):
+        ablate(pairs_cohort, tmp_path / "out", saved.model_copy(update={"steps": 2}), resume=True)
 
 
 def test_gains_are_of_the_same_seed_and_have_an_interval() -> None:

@@ -36,6 +36,8 @@ ENCODERS: Mapping[str, dict[str, Any]] = {
 }
 """Changes of the pretraining's settings; `scratch` is not pretrained."""
 MAPS = "+maps"
+MAY_GROW = frozenset(["arms", "fractions", "seeds"])
+"""Settings that a resumed comparison may change: what is done stays comparable."""
 ARMS = tuple(f"{name}{maps}" for name in ENCODERS for maps in ("", MAPS))
 
 
@@ -101,7 +103,7 @@ def ablate(
         progress: called with (done, all, what was done).
 
     Raises:
-        UsageError: the folder is not empty, an organ that the cohort lacks.
+        UsageError: the folder is not empty, or holds a comparison with other settings; an organ that the cohort lacks.
         InputError: no study to train or to measure on.
     """
     config = config or AblationConfig()
@@ -117,6 +119,8 @@ def ablate(
         )
     counts = sorted({max(1, round(fraction * len(train))) for fraction in config.fractions})
     folder = output_folder(Path(output), resume=resume, overwrite=overwrite)
+    if resume:
+        _same_settings(folder / "config.toml", config)
     write_text(folder / "config.toml", _toml(config))
     jobs = [(seed, arm, count) for seed in range(config.seeds) for arm in config.arms for count in counts]
     for done, (seed, arm, count) in enumerate(jobs):
@@ -129,6 +133,25 @@ def ablate(
         if progress:
             progress(done + 1, len(jobs), f"seed {seed}, {arm}, {count} labels")
     return AblationResult(folder, _write_table(folder, config, train=len(train), test=len(test), organs=views.organs))
+
+
+def _same_settings(file: Path, config: AblationConfig) -> None:
+    """Results of other settings must not stand in one table; more arms, labels and seeds may join."""
+    if not file.is_file():
+        return
+    saved = resolve_ablation(file)
+    changed = [
+        name
+        for name in AblationConfig.model_fields
+        if name not in MAY_GROW and getattr(saved, name) != getattr(config, name)
+    ]
+    if changed:
+        raise UsageError(
+            "The comparison was started with other settings.",
+            where=file,
+            got=", ".join(changed),
+            next_step="resume with --config of that file, or use another folder",
+        )
 
 
 def _toml(config: AblationConfig) -> str:

@@ -79,7 +79,11 @@ class PairModel(nn.Module):
         )
 
     def tag_embeddings(self) -> Float[Tensor, "K D"]:
-        """The mean of the normalised embeddings of each tag's phrases."""
+        """The mean of the normalised embeddings of each tag's phrases, without what all tags share.
+
+        Phrases of one kind resemble each other (mean cosine .8 and more), and so would the maps of their tags.
+        """
         flat = functional.normalize(self.text([phrase for of_tag in self.phrases for phrase in of_tag]), dim=1)
         counts = [len(of_tag) for of_tag in self.phrases]
-        return torch.stack([part.mean(0) for part in torch.split(flat, counts)])
+        table = torch.stack([part.mean(0) for part in torch.split(flat, counts)])
+        return table - table.mean(0) if len(table) > 1 else table
