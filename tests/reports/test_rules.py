@@ -180,3 +180,21 @@ def test_a_sentence_said_again_is_read_where_it_stands() -> None:
             text[a - len(start) : b - len(start)] for a, b in (f.span for f in read_report(start + text, "S").findings)
         ]
         assert found == ["5 mm cyst", "5 mm cyst"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            "All lung nodules have resolved apart from one 4 mm nodule in the left lower lobe.",
+            ("lung", "left", (4.0,), 1),
+        ),
+        ("Both adrenals are normal save for a 15 mm nodule in the left.", ("adrenal_gland", "left", (15.0,), 1)),
+        ("Renal cysts: left upper pole 14 mm.", ("kidney", "left", (14.0,), 1)),
+    ],
+)
+def test_an_exception_and_a_list_of_one_are_single_lesions(
+    text: str, found: tuple[str, str, tuple[float, ...], int]
+) -> None:
+    current = [f for f in read_report(f"FINDINGS: {text}", "S").findings if f.temporal == "current"]
+    assert [(f.structure, f.side, f.diameters_mm, f.count.hi) for f in current] == [found]

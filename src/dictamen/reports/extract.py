@@ -197,6 +197,9 @@ def _drafts(
     template = _template(statement, anchor, home, neighbours, floor, ceiling)
     template.prior_diameters_mm = prior[0].values_mm if prior else ()
     limit = after.start if after else statement.end
+    if anchor.plural and len(current) == 1 and _lists_one(statement, anchor, current[0]):
+        template.count, template.plural = Interval.exact(1), False
+        return [_sized(statement, template, current[0], group=False, limit=limit)]
     if not current:
         template.qualifier = describe.stated_size(statement, anchor, floor)
         template.slices = describe.slice_reference(statement, anchor.end, limit)
@@ -224,6 +227,16 @@ def _gives_examples(statement: Statement, anchor: Anchor, size: Measurement) -> 
 def _examples(group: Draft, several: list[Draft]) -> list[Draft]:
     """The group, and its examples linked to it."""
     return [group, *(replace(draft, group=group) for draft in several)]
+
+
+def _lists_one(statement: Statement, anchor: Anchor, size: Measurement) -> bool:
+    """Whether the plural only opens a list of a single item: "Renal cysts: left upper pole 14 mm"."""
+    return (
+        statement.text[anchor.end : anchor.end + 1] == ":"
+        and size.qualifier is None
+        and not describe.is_largest(statement, size)
+        and not any(cue.end <= size.start for cue in statement.of("count", "many", "both"))
+    )
 
 
 def _each_its_own(statement: Statement, anchor: Anchor, sizes: list[Measurement]) -> bool:

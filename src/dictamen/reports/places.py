@@ -193,6 +193,7 @@ def _said_place(
 ) -> Place:
     before, after = neighbours
     start = max(_phrase_start(statement, before, anchor), anchor.start - _BEFORE_CHARACTERS)
+    start = max([start, *(cue.end for cue in statement.of("exception") if cue.end <= anchor.start)])
     end = min(statement.end, after.start if after else statement.end, anchor.end + _AFTER_CHARACTERS)
     stop = _PLACE_ENDS.search(statement.text, anchor.end, end)
     focus = organ.mention.start if organ else anchor.start

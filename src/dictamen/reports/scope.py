@@ -75,7 +75,11 @@ def _resolved(statement: Statement, anchor: Anchor) -> bool:
             and cue.first - anchor.last <= _BACKWARD_WORDS
             and not _terminated(statement, anchor.end, cue.start)
         )
-        or (cue.end <= anchor.start and anchor.first - cue.last <= _DOUBT_WORDS)
+        or (
+            cue.end <= anchor.start
+            and anchor.first - cue.last <= _DOUBT_WORDS
+            and not _terminated(statement, cue.end, anchor.start)
+        )
         for cue in cues
     )
 
