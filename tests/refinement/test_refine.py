@@ -127,6 +127,8 @@ def test_answers_on_other_versions_of_a_mask_count_nothing(spleens: Cohort, tmp_
         refine(spleens, tmp_path / "x", said(spleens, sha256="f" * 64), config=CONFIG)
     with pytest.raises(InputError, match="No region has been scored"):
         refine(spleens, tmp_path / "y", [], label="spleen", config=CONFIG)
+    with pytest.raises(InputError, match="No region has been scored"):  # and not: which of the labels?
+        refine(spleens, tmp_path / "y", [], config=CONFIG)
     with pytest.raises(UsageError, match="no mask with this label"):
         refine(spleens, tmp_path / "z", [], label="liver", config=CONFIG)
 

@@ -11,10 +11,11 @@ from dictamen.errors import InputError, UsageError
 from dictamen.models.normalise import IntensityWindow
 from dictamen.models.refiner import Refiner
 from dictamen.refinement.apply import Change, refine_case
+from dictamen.refinement.batch import tensors
 from dictamen.refinement.case import make_case
 from dictamen.refinement.config import RefineConfig, resolve
 from dictamen.refinement.edge_prior import edge_prior, inside_posterior
-from dictamen.refinement.train import _parts, train_refiner
+from dictamen.refinement.train import _logits, _parts, train_refiner
 
 QUICK = RefineConfig(steps=30, batch=2)
 
@@ -53,6 +54,37 @@ def test_large_cases_go_through_one_by_one(monkeypatch: pytest.MonkeyPatch) -> N
     logged: list[dict[str, float]] = []
     train_refiner(made, RefineConfig(steps=1, batch=3), log=lambda _, terms: logged.append(terms))
     assert np.isfinite(logged[0]["total"])
+
+
+def test_a_case_is_seen_in_training_as_it_will_be_refined() -> None:
+    small, _ = case(0)
+    large = replace(
+        case(1)[0],
+        **{
+            name: np.pad(getattr(case(1)[0], name), 4) for name in ("image", "mask", "edge", "inside", "region", "band")
+        },
+    )
+    refiner = Refiner()
+    torch.nn.init.normal_(refiner.network.head.weight)
+    together = tensors(small, large)
+    x, y, z = small.mask.shape
+    alone = tensors(small)
+    expected = refiner(alone.image, alone.mask, alone.edge, alone.inside)
+    assert torch.allclose(_logits(refiner, together.image, together)[:1, :, :x, :y, :z], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shift_hu", [-800.0, 0.0, 900.0])
+def test_lung_and_bone_are_seen_as_well_as_soft_tissue(shift_hu: float) -> None:
+    image, truth = ball(0)
+    region = np.where(truth, 1, 0).astype(np.uint8)
+    one, other = (
+        make_case(
+            study_id="s", image=hounsfield, mask=truth, region=region, spacing_mm=SPACING, scheme=SCHEME,
+            window=IntensityWindow(),
+        )
+        for hounsfield in (image, image + shift_hu)
+    )  # fmt: skip
+    assert np.allclose(one.image, other.image, atol=1e-4) and np.allclose(one.inside, other.inside, atol=0.02)
 
 
 def test_without_an_answer_there_is_nothing_to_learn() -> None:

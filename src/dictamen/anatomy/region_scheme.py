@@ -121,7 +121,7 @@ def region_map(
         )
     else:
         whole = _with_parts(structure)
-        parts = [geometric_part(crop, whole, name, spacing) for name in SLABS[whole]]
+        parts = [geometric_part(crop, whole, name, steps) for name in SLABS[whole]]
         index[box] = patch_regions.nearest_part([part for part in parts if part is not None], band, spacing)
     return index
 

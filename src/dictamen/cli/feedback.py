@@ -64,6 +64,9 @@ def infer(
     compare: Annotated[Path | None, typer.Option(help="Folder of another tool's masks.")] = None,
     scheme: Annotated[str, typer.Option(help="Regions for --compare.")] = "surface_patch",
     regions: Annotated[int, typer.Option(min=1, max=127, help="Number of them.")] = 6,
+    band_mm: Annotated[
+        float, typer.Option(min=0.1, help="As of `dictamen review`, where people score the same regions.")
+    ] = 6.0,
     feedback: Database = None,
 ) -> None:
     """Add answers that nobody has to give: reports (removed organs, stated lengths), remarks, another tool's masks."""
@@ -80,7 +83,7 @@ def infer(
     if remarks is not None:
         answers["remarks"] = from_remarks(source, label, _remarks(remarks))
     if compare is not None:
-        cut = RegionScheme(scheme, regions)  # type: ignore[arg-type]  # checked there
+        cut = RegionScheme(scheme, regions, band_mm=band_mm)  # type: ignore[arg-type]  # checked there
         answers["comparison"] = from_comparison(source, MaskSource(opened, compare), label, cut)
     new = open_store(cohort, feedback).add([one for found in answers.values() for one in found])
     told = ", ".join(f"{len(found)} from {origin}" for origin, found in answers.items())

@@ -33,6 +33,10 @@ def review(
         str, typer.Option(help="How to cut it: slab, slab_sector, parts, surface_patch, supervoxel, disagreement.")
     ] = "surface_patch",
     regions: Annotated[int, typer.Option(min=1, max=127, help="Number of slabs, patches or supervoxels.")] = 6,
+    band_mm: Annotated[
+        float,
+        typer.Option(min=0.1, help="Regions reach so far out of the mask; more where masks miss whole ends."),
+    ] = 6.0,
     feedback: Annotated[
         str | None, typer.Option(help="Feedback database (file or URL); default: feedback.sqlite of the cohort.")
     ] = None,
@@ -60,7 +64,7 @@ def review(
     opened = Cohort.open(cohort)
     source = MaskSource(opened, masks, compare)
     chosen = only_label(source, label, set())
-    cut = RegionScheme(scheme, regions)  # type: ignore[arg-type]  # checked there
+    cut = RegionScheme(scheme, regions, band_mm=band_mm)  # type: ignore[arg-type]  # checked there
     if scheme == "disagreement" and compare is None:
         raise UsageError("`disagreement` needs a second mask.", next_step="name the other tool's masks with --compare")
     if scheme == "parts":

@@ -20,6 +20,11 @@ SMALLEST_DICE = 1e-3
 """A region of which nothing is right would have to grow without end."""
 MOST_SURE = 0.97
 """Of the intensity prior: a network that is surer than this is believed."""
+NEIGHBOURS = 2.0
+"""Times the mean around a voxel that may be missing, beside its own."""
+DEEPEST = 3
+"""Voxels below the surface from which depth says no more; each adds 1 to the logit. This and `NEIGHBOURS` were chosen
+by how many of the wrong voxels of training cases are found at the first step."""
 LEAST_SIDE, MOST_SIDE = 0.5, 1.5
 """Of a mixed region: each side of its error is between so many times half of it ("mixed" means neither side has two
 thirds)."""
@@ -45,9 +50,10 @@ def likely_masks(
       mixed: both, with (1 - D) Y voxels on each side, half as many to half as many again
       none:  the mask as it is
     Likely: by logit(p) + logit(inside). At the first step, when p knows nothing but the mask, intensities decide; they
-    count less as the network becomes sure. What is too much may be a rim of one voxel, so each voxel stands for itself;
-    what is missing lies against the mask, so the mean over 3 x 3 x 3 voxels counts. Regions without an answer are
-    unknown; voxels of no region stay as the mask has them.
+    count less as the network becomes sure. What is too much may be a rim of one voxel, so each voxel stands for itself,
+    and the likelier the deeper it lies (vessels within an organ are no leak); what is missing lies against the mask and
+    together, so twice the mean over 3 x 3 x 3 voxels is added. Regions without an answer are unknown; voxels of no
+    region stay as the mask has them.
 
     Args:
         logits: of the refined mask; no gradient flows.
@@ -58,7 +64,8 @@ def likely_masks(
     """
     prior = torch.logit(inside.clamp(1 - MOST_SURE, MOST_SURE))
     likely = logits + prior
-    beside = functional.avg_pool3d(likely, 3, stride=1, padding=1, count_include_pad=False)
+    beside = likely + NEIGHBOURS * functional.avg_pool3d(likely, 3, stride=1, padding=1, count_include_pad=False)
+    deep = likely + _depth(mask)
     state = (mask > 0).to(torch.uint8)
     weight = torch.cat([torch.ones_like(table.weight[..., :1]), table.weight], dim=-1).to(logits.dtype)
     weights = torch.gather(weight, 2, region.flatten(2).long()).view_as(logits)
@@ -74,10 +81,19 @@ def likely_masks(
             lo, hi = (float(d[study, label, row]) for d in (table.lo, table.hi))
             removed = (size * _removed(hi), size * _removed(lo)) if direction == OVER else (0.0, 0.0)
             added = (size * _added(hi), size * _added(lo)) if direction == UNDER else (0.0, 0.0)
-        _choose(state[study, label], -likely[study, label], inside, NEGATIVE, removed)
+        _choose(state[study, label], -deep[study, label], inside, NEGATIVE, removed)
         _choose(state[study, label], beside[study, label], where & ~inside, POSITIVE, added)
     state[weights == 0] = UNKNOWN
     return state, weights
+
+
+def _depth(mask: Float[Tensor, "B L X Y Z"]) -> Float[Tensor, "B L X Y Z"]:
+    """Voxels between each voxel of a mask and its surface, at most `DEEPEST`; 0 outside and at the surface."""
+    core, depth = mask, torch.zeros_like(mask)
+    for _ in range(DEEPEST):
+        core = -functional.max_pool3d(-core, 3, stride=1, padding=1)
+        depth = depth + core
+    return depth
 
 
 def _removed(dice: float) -> float:

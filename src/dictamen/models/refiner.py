@@ -23,7 +23,8 @@ CONFIDENCE = 3.0
 PRESET = "unet"
 OVERRIDES: dict[str, Any] = {"channels": (8, 16, 32), "strides": (1, 2)}
 """Small on purpose: with a hundred cases a large network learns them by heart, a small one the systematic errors."""
-INPUTS = 3
+INPUTS = 4
+"""Image, initial mask, edge prior, and what intensity alone says of each voxel."""
 AIR = -1.0
 """Normalised intensity that pads the image."""
 
@@ -52,7 +53,11 @@ class Refiner(nn.Module):
         self.network = network
 
     def forward(
-        self, image: Float[Tensor, "B 1 X Y Z"], mask: Float[Tensor, "B 1 X Y Z"], edge: Float[Tensor, "B 1 X Y Z"]
+        self,
+        image: Float[Tensor, "B 1 X Y Z"],
+        mask: Float[Tensor, "B 1 X Y Z"],
+        edge: Float[Tensor, "B 1 X Y Z"],
+        inside: Float[Tensor, "B 1 X Y Z"],
     ) -> Float[Tensor, "B 1 X Y Z"]:
         """Logits on the grid of the inputs, whatever its sides are.
 
@@ -60,6 +65,7 @@ class Refiner(nn.Module):
             image: normalised to [-1, 1].
             mask: initial mask, 0 or 1.
             edge: edge prior in [0, 1].
+            inside: probability by intensity alone that a voxel is the structure's; .5: can't tell.
         """
         sides = image.shape[2:]
         short = [-side % own for side, own in zip(reversed(sides), reversed(self.network.divisors), strict=True)]
@@ -68,6 +74,7 @@ class Refiner(nn.Module):
             functional.pad(image, padding, value=AIR),
             functional.pad(mask, padding),
             functional.pad(edge, padding),
+            functional.pad(2 * inside - 1, padding),
         ]
         change: Tensor = self.network(torch.cat(channels, dim=1)).logits[..., : sides[0], : sides[1], : sides[2]]
         return change + CONFIDENCE * (2 * mask - 1)

@@ -90,7 +90,7 @@ def refine_case(
     """
     scale = scale or ScoreScale()
     inputs = tensors(case)
-    logits = refiner(inputs.image, inputs.mask, inputs.edge)
+    logits = refiner(inputs.image, inputs.mask, inputs.edge, inputs.inside)
     probability = torch.sigmoid(logits)[0, 0].numpy().astype(np.float32)
     proposal = np.where(case.band, probability > 0.5, case.mask)
     differs = proposal != case.mask

@@ -20,7 +20,8 @@ from dictamen.supervision.region_targets import RegionTargets
 class CaseTensors:
     """Cases as tensors [B, 1, X, Y, Z]; `table` is None where one of them has no feedback.
 
-    Padding is air outside band and regions, where no loss but "nothing far away" sees it.
+    Padding is air outside band and regions, where no loss but "nothing far away" sees it. `sides` are those of each
+    case without it.
     """
 
     image: Tensor
@@ -30,6 +31,7 @@ class CaseTensors:
     region: Tensor
     band: Tensor
     table: FeedbackTable | None
+    sides: tuple[tuple[int, int, int], ...]
 
 
 def tensors(*cases: RefineCase) -> CaseTensors:
@@ -52,6 +54,7 @@ def tensors(*cases: RefineCase) -> CaseTensors:
         region=volume(lambda case: case.region, torch.uint8, 0),
         band=volume(lambda case: case.band, torch.bool, 0),
         table=_table([case.targets for case in cases]),
+        sides=tuple((x, y, z) for x, y, z in (case.mask.shape for case in cases)),
     )
 
 

@@ -77,10 +77,11 @@ def make_case(
         InputError: the mask is empty: there is nothing to refine.
     """
     x, y, z = spacing_mm
-    box = bounding_box(mask, margin_mm, (x, y, z))
+    box = bounding_box(mask, max(margin_mm, scheme.band_mm), (x, y, z))
     if box is None:
         raise InputError("The mask is empty: there is nothing to refine.", where=study_id)
-    cropped, normal = mask[box], window.apply(image[box])
+    cropped = mask[box]
+    normal = _centred(window, image[box], cropped).apply(image[box])
     band = band_around(cropped, (x, y, z), scheme.band_mm)
     return RefineCase(
         study_id=study_id,
@@ -94,3 +95,9 @@ def make_case(
         box=box,
         targets=targets,
     )
+
+
+def _centred(window: IntensityWindow, image: npt.NDArray[np.generic], mask: BoolArray) -> IntensityWindow:
+    """The window, as wide, around the structure's own median: lung and bone are seen as well as soft tissue."""
+    half, middle = (window.hi_hu - window.lo_hu) / 2, float(np.median(image[mask].astype(np.float32)))
+    return IntensityWindow(lo_hu=middle - half, hi_hu=middle + half)

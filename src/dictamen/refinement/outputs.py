@@ -23,7 +23,7 @@ from dictamen.errors import InputError, resource_errors
 from dictamen.files import write_json
 from dictamen.models.card import ModelCard, OutputLabel, TrainingStudies
 from dictamen.models.package import load_model, save_model
-from dictamen.models.refiner import Refiner, architecture
+from dictamen.models.refiner import INPUTS, Refiner, architecture
 from dictamen.refinement.apply import CHANGE_NAMES
 from dictamen.refinement.config import RefineConfig
 from dictamen.supervision.score_scale import ScoreScale
@@ -98,7 +98,15 @@ def load_refiner(run: Path) -> tuple[Refiner, RefinerCard]:
         raise InputError(
             "There is no refiner here.", where=path, next_step="give a folder that `dictamen refine` wrote"
         ) from error
-    network, _ = load_model(run / "model")
+    network, model = load_model(run / "model")
+    if model.architecture.in_channels != INPUTS:
+        raise InputError(
+            "The refiner is of an earlier version.",
+            where=run,
+            got=f"{model.architecture.in_channels} inputs",
+            expected=f"{INPUTS}",
+            next_step="train it again from the same feedback",
+        )
     return Refiner(network).eval(), card  # type: ignore[arg-type]  # what presets.build gives
 
 

@@ -116,6 +116,8 @@ def refine(
         network, card = outputs.load_refiner(known)
         answered: dict[str, int] = {}
     else:
+        if label is None and not current:
+            raise _no_answer(label)
         chosen = only_label(source, label, {answer.label for answer in current})
         network, card, answered = _train(opened, source, run, current, chosen, config, scale, progress)
     outputs.begin(run, card.label)
@@ -203,13 +205,18 @@ def _scheme(answers: Sequence[RegionAnswer], label: str) -> RegionScheme:
     """The scheme of most scored regions: the one by which the refiner abstains. `disagreement` cuts no single mask."""
     scored = [answer.scheme for answer in answers if answer.score]
     if not scored:
-        raise InputError(
-            "No region has been scored.",
-            got=f"label `{label}`",
-            next_step="score regions with `dictamen review`, or import answers with `dictamen feedback import`",
-        )
+        raise _no_answer(label)
     counts = Counter(text for text in scored if RegionScheme.from_text(text).name != "disagreement")
     return RegionScheme.from_text(counts.most_common(1)[0][0]) if counts else RegionScheme()
+
+
+def _no_answer(label: str | None) -> InputError:
+    """Nothing to learn from."""
+    return InputError(
+        "No region has been scored.",
+        got=f"label `{label}`" if label else "no answer in the feedback database",
+        next_step="score regions with `dictamen review`, or import answers with `dictamen feedback import`",
+    )
 
 
 def _apply(

@@ -12,7 +12,7 @@ from torch import Tensor
 from dictamen.errors import InputError
 from dictamen.losses.refinement import refinement_losses
 from dictamen.models.ema import ExponentialMovingAverage
-from dictamen.models.refiner import Refiner
+from dictamen.models.refiner import CONFIDENCE, Refiner
 from dictamen.refinement.batch import CaseTensors, tensors
 from dictamen.refinement.case import RefineCase
 from dictamen.refinement.config import RefineConfig
@@ -75,7 +75,7 @@ def train_refiner(
         for part in _parts(numbers, used):
             share, cases_now = len(part) / len(numbers), tensors(*(used[number] for number in part))
             image = _jittered(cases_now.image, step, part[0], config)
-            terms = loss_of(refiner(image, cases_now.mask, cases_now.edge), cases_now, part)
+            terms = loss_of(_logits(refiner, image, cases_now), cases_now, part)
             (share * terms["total"]).backward()  # type: ignore[no-untyped-call]  # torch's annotation lacks it
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + share * float(value.detach())
@@ -135,6 +135,15 @@ def _parts(numbers: list[int], cases: Sequence[RefineCase]) -> list[list[int]]:
         else:
             parts.append([number])
     return parts
+
+
+def _logits(refiner: Refiner, image: Tensor, cases: CaseTensors) -> Tensor:
+    """Of each case by itself, as it will be refined: padding would enter the network's instance norms."""
+    everywhere = CONFIDENCE * (2 * cases.mask - 1)
+    for number, (x, y, z) in enumerate(cases.sides):
+        crop = (slice(number, number + 1), slice(None), slice(x), slice(y), slice(z))
+        everywhere[crop] = refiner(image[crop], cases.mask[crop], cases.edge[crop], cases.inside[crop])
+    return everywhere
 
 
 def _jittered(image: Tensor, step: int, first: int, config: RefineConfig) -> Tensor:
