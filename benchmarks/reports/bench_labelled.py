@@ -15,7 +15,7 @@ import json
 from datetime import date
 from pathlib import Path
 
-from scoring import ATTRIBUTES, LABELLED, SETS, Score, by_rule, interval, labelled, pooled
+from scoring import ATTRIBUTES, GERMAN, LABELLED, SETS, Score, by_rule, interval, labelled, pooled
 
 from dictamen.reports.lexicon import load
 from dictamen.reports.rules import read_report
@@ -79,9 +79,12 @@ def main() -> None:
         today: dict[str, float | int | str] = {**sum(scores, Score()).figures(), "f1 95 %": f"{low:.2f}-{high:.2f}"}
         lines.append(row(f"{name}, today", today))
     german = load(None, "de")
-    scores, errors, _, _ = pooled(labelled("german"), lambda text, study: read_report(text, study, lexicon=german))
-    lines += [row(f"german, {what}", figures) for what, figures in contact["german"].items()]
-    lines.append(row("german, today", dict(sum(scores, Score()).figures())))
+    errors = []
+    for name in GERMAN:
+        scores, more, _, _ = pooled(labelled(name), lambda text, study: read_report(text, study, lexicon=german))
+        errors += more
+        lines += [row(f"{name}, {what}", figures) for what, figures in contact[name].items()]
+        lines.append(row(f"{name}, today", dict(sum(scores, Score()).figures())))
     _, more, organs, phenomena = pooled(rows, read_report)
     errors += more
     lines += ["", f"All of them: lesion F1 {f1_with_interval(everything)}.", "", "## By organ", "", *head]

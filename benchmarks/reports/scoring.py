@@ -20,8 +20,9 @@ from scipy.optimize import linear_sum_assignment
 from dictamen.reports.schema import Finding, ReportFindings
 
 LABELLED = Path(__file__).parent / "labelled"
-SETS = ("first", "second", "third", "fourth", "fifth")
-"""Labelled sets in English, in the order in which they were written; "german" is one of its own."""
+SETS = ("first", "second", "third", "fourth", "fifth", "sixth")
+GERMAN = ("german", "german_second")
+"""Labelled sets in English and German, in the order in which they were written."""
 ATTRIBUTES = ("size", "place", "count", "attenuation", "kind")
 _SIZE_MM, _SIZE_FRACTION = 1.0, 0.05
 """A largest diameter is right within a millimetre or 5 %."""
