@@ -122,6 +122,25 @@ def test_resume_keeps_the_refiner_and_what_is_done(spleens: Cohort, tmp_path: Pa
         refine(spleens, tmp_path, said(spleens), config=config)
 
 
+def test_resume_refines_a_mask_that_has_changed_since(spleens: Cohort, tmp_path: Path) -> None:
+    refine(spleens, tmp_path / "run", said(spleens), config=RefineConfig(steps=2))
+    other = tmp_path / "other"
+    other.mkdir()
+    for name in "abcd":
+        mask = MaskSource(spleens).native(name, "spleen")
+        assert mask is not None
+        array = mask.array if name != "b" else ndimage.binary_erosion(mask.array[0])[None]
+        write_volume(Volume(array.astype(np.uint8), mask.affine), other / f"{name}.nii.gz", label_names={1: "spleen"})
+    kept = (tmp_path / "run" / "refined" / "a.nii.gz").stat().st_mtime_ns
+    result = refine(spleens, tmp_path / "run", masks=other, resume=True)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "regions.jsonl").read_text().splitlines()]
+    assert result.refined == 4 and [line["study_id"] for line in lines] == list("abcd")
+    assert lines[1]["parent_sha256"] == MaskSource(spleens, other).mask("b", "spleen").sha256  # type: ignore[union-attr]
+    assert (tmp_path / "run" / "refined" / "a.nii.gz").stat().st_mtime_ns == kept
+    told = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert told["studies"]["refined"]["count"] == 4 and told["label"] == "spleen"
+
+
 def test_answers_on_other_versions_of_a_mask_count_nothing(spleens: Cohort, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No answer belongs to these masks"):
         refine(spleens, tmp_path / "x", said(spleens, sha256="f" * 64), config=CONFIG)

@@ -1,7 +1,7 @@
 """The folder of a refinement: the refiner, refined masks as new versions, change maps, and what was left to people.
 
-RUN/config.json, metrics.jsonl, run.json     how it was made
-RUN/model/                                   the refiner; RUN/refiner.json: label, scheme, what scores mean
+RUN/metrics.jsonl, run.json                  how it was made
+RUN/model/                                   the refiner; RUN/refiner.json: label, scheme, settings, what scores mean
 RUN/refined/<study>.nii.gz, labels.json      a folder of masks that `dictamen review --masks` takes again
 RUN/changes/<study>.nii.gz, labels.json      1 added, 2 removed, 3 proposed but left for review
 RUN/regions.jsonl                            one line a study: predicted score, change and abstention of each region
@@ -29,6 +29,7 @@ from dictamen.refinement.config import RefineConfig
 from dictamen.supervision.score_scale import ScoreScale
 
 REFINER, REFINED, CHANGES, REGIONS, FAILED = "refiner.json", "refined", "changes", "regions.jsonl", "failed.jsonl"
+RUN = "run.json"
 
 
 class RefinerCard(BaseModel):

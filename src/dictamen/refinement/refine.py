@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from dictamen.review.masks import MaskSource, only_label
 from dictamen.supervision.feedback import RegionAnswer, current_answers, known_first, most_trusted
 from dictamen.supervision.raters import likely_directions, measured_scale
 from dictamen.supervision.score_scale import ScoreScale
+from dictamen.training.record import write_run
 
 logger = logging.getLogger(__name__)
 
@@ -122,18 +123,29 @@ def refine(
         network, card, answered = _train(opened, source, run, current, chosen, config, scale, progress)
     outputs.begin(run, card.label)
     failed = _apply(opened, source, run, network, card, progress)
-    lines = outputs.done(run).values()
-    return RefineResult(
+    lines = outputs.done(run)
+    result = RefineResult(
         run=run,
         label=card.label,
         answered=sum(answered.values()),
         trained_studies=len(answered),
         refined=len(lines),
-        changed=sum(line["sha256"] != line["parent_sha256"] for line in lines),
-        for_review=sum(len(line["for_review"]) for line in lines),
+        changed=sum(line["sha256"] != line["parent_sha256"] for line in lines.values()),
+        for_review=sum(len(line["for_review"]) for line in lines.values()),
         failed=failed,
         seconds=time.monotonic() - started,
     )
+    write_run(
+        run / outputs.RUN,
+        device="cpu",
+        seed=card.config.seed,
+        studies={"scored": sorted(answered), "refined": sorted(lines)},
+        warnings=[f"{len(failed)} studies were not refined"] if failed else [],
+        label=card.label,
+        scheme=card.scheme,
+        **{name: getattr(result, name) for name in ("answered", "changed", "for_review")},
+    )
+    return result
 
 
 def _path(folder: str | Path | None) -> Path | None:
@@ -223,9 +235,11 @@ def _apply(
     cohort: Cohort, source: MaskSource, run: Path, network: Refiner, card: RefinerCard, progress: Progress | None
 ) -> dict[str, dict[str, str]]:
     finished = outputs.done(run)
-    write_text(run / outputs.REGIONS, "".join(json.dumps(line) + "\n" for line in finished.values()))
-    todo = [(study_id, study_id) for study_id in source.studies() if study_id not in finished]
-    function = partial(_refine_study, cohort=cohort, source=source, run=run, network=network, card=card)
+    write_text(run / outputs.REGIONS, "")
+    todo = [(study_id, study_id) for study_id in source.studies()]
+    function = partial(
+        _refine_study, cohort=cohort, source=source, run=run, network=network, card=card, finished=finished
+    )
     failed = {}
     for outcome in map_studies(
         function, todo, progress=(lambda done, total: progress(done, total, "refining")) if progress else None
@@ -243,10 +257,19 @@ def _apply(
 
 
 def _refine_study(
-    study_id: str, *, cohort: Cohort, source: MaskSource, run: Path, network: Refiner, card: RefinerCard
+    study_id: str,
+    *,
+    cohort: Cohort,
+    source: MaskSource,
+    run: Path,
+    network: Refiner,
+    card: RefinerCard,
+    finished: Mapping[str, dict[str, Any]],
 ) -> dict[str, Any]:
     scheme, config = card.region_scheme, card.config
     seen, native = source.mask(study_id, card.label), source.native(study_id, card.label)
+    if seen and study_id in finished and finished[study_id]["parent_sha256"] == seen.sha256:
+        return finished[study_id]
     case = study_case(cohort, source, study_id=study_id, label=card.label, scheme=scheme, config=config)
     if seen is None or native is None:  # study_case has raised already
         raise InputError("The study has no such mask.", where=study_id)
