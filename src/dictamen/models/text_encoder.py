@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from dictamen.models import words
@@ -28,6 +28,15 @@ class TextSettings(BaseModel):
     # of a Hugging Face model, or an installed package that holds one; it replaces the transformer
     folder: str | None = None
     frozen: bool = True  # the model of a folder is not trained; the projection behind it is
+    # with a folder: the small transformer reads along, and both are added. A language model knows that a kneecap is a
+    # patella; hashed trigrams know what was taught letter by letter
+    beside: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TextSettings:
+        if self.beside and self.folder is None:
+            raise ValueError("`beside` needs a language model in `folder`")
+        return self
 
 
 class SmallTransformer(nn.Module):
@@ -60,12 +69,28 @@ class SmallTransformer(nn.Module):
         return self.project(mean)  # type: ignore[no-any-return]
 
 
-def build_text_encoder(settings: TextSettings, *, dimension: int) -> SmallTransformer | FolderEncoder:
+class BothEncoders(nn.Module):
+    """The small transformer and a language model of a folder, whose embeddings are added."""
+
+    def __init__(self, settings: TextSettings, *, dimension: int) -> None:
+        super().__init__()
+        self.small = SmallTransformer(settings, dimension=dimension)
+        self.language = FolderEncoder(settings, dimension=dimension)
+
+    def forward(self, texts: Sequence[str]) -> Float[Tensor, "N D"]:
+        """Embeddings of `texts`."""
+        embedded: Tensor = self.small(texts) + self.language(texts)
+        return embedded
+
+
+def build_text_encoder(settings: TextSettings, *, dimension: int) -> SmallTransformer | FolderEncoder | BothEncoders:
     """The encoder of these settings, whose embeddings have `dimension` numbers.
 
     Raises:
         UsageError, InputError: a folder that can't be read, see `FolderEncoder`.
     """
+    if settings.folder is not None and settings.beside:
+        return BothEncoders(settings, dimension=dimension)
     if settings.folder is not None:
         return FolderEncoder(settings, dimension=dimension)
     return SmallTransformer(settings, dimension=dimension)

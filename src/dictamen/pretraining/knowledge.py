@@ -113,7 +113,7 @@ def _start(config: KnowledgeConfig) -> TrainingState:
     network = name_encoder.build(config.text, dimension=config.dimension)
     table, others = [], []
     for name, parameter in network.named_parameters():
-        if name == "pieces.weight":
+        if name.endswith("pieces.weight"):
             with torch.no_grad():
                 parameter.normal_(std=PIECES_STD)[PADDING] = 0
             table.append(parameter)

@@ -13,9 +13,10 @@ from dictamen.anatomy import asking
 from dictamen.cohort.sampling import StratifiedSampler
 from dictamen.losses.ball_plan import BallPlan, plan_of
 from dictamen.losses.prompts import UNKNOWN
-from dictamen.prompting.cases import Case, CaseMaker, spread
+from dictamen.prompting.cases import Case, CaseMaker
 from dictamen.prompting.config import PromptConfig
 from dictamen.prompting.plan import PromptPlan
+from dictamen.prompting.stacking import spread
 from dictamen.supervision.ledger import Ledger
 from dictamen.supervision.patch import PatchSupervision
 from dictamen.supervision.study_patch import StudyPatch, UInt8Array, collate

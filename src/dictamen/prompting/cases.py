@@ -9,11 +9,14 @@ from typing import TypeVar
 
 import numpy as np
 
+from dictamen.cohort.arrays import FILL
 from dictamen.cohort.sampling import Box, patch_start, start_containing
 from dictamen.cohort.store import StudyArrays
 from dictamen.losses.prompts import ABSENT, PRESENT, UNKNOWN
+from dictamen.prompting import absence
 from dictamen.prompting.config import PromptConfig
 from dictamen.prompting.plan import Source
+from dictamen.prompting.stacking import only, stacked
 from dictamen.supervision.from_findings import constraints
 from dictamen.supervision.ledger import Ledger
 from dictamen.supervision.patch import NEGATIVE, POSITIVE
@@ -56,11 +59,12 @@ class Case:
 
 @dataclass(frozen=True)
 class _Known:
-    """What a study's report says, placed in the study once."""
+    """What a study's report says, placed in the study once; `denied` are the labels that it says are not there."""
 
     labels: tuple[str, ...]
     regions: StudyRegions | None
     referents: tuple[Referent, ...]
+    denied: frozenset[str]
 
 
 class CaseMaker:
@@ -88,7 +92,9 @@ class CaseMaker:
             start = start_containing(study.shape, [n * factor for n in size], box, rng=rng)
         x, y, z = (n * factor for n in size)
         image = study.patch("image", start, (x, y, z))
-        made = self._supervised(study, known, start, (x, y, z), ledger, rng)
+        view = self._view(study, known, start, (x, y, z), rng)
+        image[~absence.inside(view, start, (x, y, z))] = FILL["image"]
+        made = self._supervised(study, known, start, (x, y, z), view, ledger, rng)
         if factor > 1:
             image, made = block_means(image, factor), replace(made, patch=coarser(made.patch, factor))
         return replace(made, image=image)
@@ -107,43 +113,68 @@ class CaseMaker:
             return (wholes[pick], True) if pick < len(wholes) else (lesions[pick - len(wholes)], False)
         return (organs[int(rng.integers(len(organs)))], False) if organs else (None, False)
 
+    def _view(
+        self,
+        study: StudyArrays,
+        known: _Known,
+        start: tuple[int, int, int],
+        size: tuple[int, int, int],
+        rng: np.random.Generator,
+    ) -> Box:
+        """What the patch shows of the study: sometimes it ends before something, as scans do. Regions of reports are
+        never cut: they speak of the whole."""
+        view = absence.view_of(start, size, study.shape)
+        whole = known.regions is not None or any(one.regions is not None for one in known.referents)
+        if rng.random() >= self.config.cut_views or whole:
+            return view
+        return absence.cut_view(list(study.boxes.values()), view, rng)
+
     def _supervised(
         self,
         study: StudyArrays,
         known: _Known,
         start: tuple[int, int, int],
         size: tuple[int, int, int],
+        view: Box,
         ledger: Ledger,
         rng: np.random.Generator,
     ) -> Case:
         """The prompts of a patch: what is there, what is not there, and what the report says."""
         organs, lesions = study.patch("organs", start, size), study.patch("lesions", start, size)
         names = (study.organ_names_annotated, study.lesion_names_annotated)
-        inside = _inside(start, size, study.shape)
+        inside = absence.inside(view, start, size)
         reported = [label for label in known.labels if known.regions is not None]
         plain = [label for label in self.labels if label not in reported]
         if "masks" not in self.config.supervision:
             plain = [label for label in plain if not is_lesion(label)]
         state = self.source.states.states(organs, lesions, *names, wanted=plain)
+        boxes = {name.removeprefix("organ:"): box for name, box in study.boxes.items()}
+        for i, label in enumerate(plain):
+            unknown = state[i] == UNKNOWN_VOXEL
+            if unknown.any() and (
+                label in known.denied
+                or absence.not_there(label, boxes, study.organ_names_annotated, view, study.spacing_mm)
+            ):
+                state[i][unknown] = NEGATIVE
+        state[:, ~inside] = UNKNOWN_VOXEL
         there = [i for i in range(len(plain)) if (state[i] == POSITIVE).any()]
-        absent = [i for i in range(len(plain)) if i not in there and np.count_nonzero(state[i][inside] == NEGATIVE) > 0]
+        absent = [i for i in range(len(plain)) if i not in there and (state[i] == NEGATIVE).any()]
         there = _drawn(there, self.config.positives, rng)
         absent = _drawn(absent, max(1, round(self.config.negatives * len(there))), rng)
         chosen = sorted([*there, *absent])
         parts: list[tuple[str, tuple[str, ...], StudyPatch, bool]] = []
         for i in chosen:
-            own = state[i : i + 1].copy()
-            own[:, ~inside] = UNKNOWN_VOXEL
-            parts.append((plain[i], (), without_regions(own, study.spacing_mm), False))
+            parts.append((plain[i], (), without_regions(state[i : i + 1].copy(), study.spacing_mm), False))
         if reported and known.regions is not None:
             of_labels = self.supervisor.patch_from_regions(known.regions, organs, start, size, ledger=ledger)
             for label in reported:
-                parts.append((label, (), _only(of_labels, self.lesions.index(label)), False))
+                parts.append((label, (), only(of_labels, self.lesions.index(label)), False))
         for one in _drawn(list(known.referents), self.config.sentences, rng):
             key = f"{study.study_id}#{one.index}"
             parts.append((key, one.texts, self._sentence(one, study, organs, start, size, inside, ledger), True))
-        patch = _stacked([part for _, _, part, _ in parts], size, study.spacing_mm)
-        presence = tuple(_presence(patch, place, inside) for place in range(len(parts)))
+        patch = stacked([part for _, _, part, _ in parts], size, study.spacing_mm)
+        seen = absence.within(view, start, absence.SEEN_DEPTH)
+        presence = tuple(_presence(patch, place, inside, seen) for place in range(len(parts)))
         return Case(
             image=np.zeros(0),
             keys=tuple(key for key, _, _, _ in parts),
@@ -179,8 +210,11 @@ class CaseMaker:
         """Regions of the lesion labels that no mask of the study teaches, and the findings that can be asked for."""
         cohort = self.source.cohort
         report, study = cohort.findings(study_id), cohort.study(study_id)
-        if "reports" not in self.config.supervision or report is None or not study.has("organs"):
-            return _Known((), None, ())
+        if "reports" not in self.config.supervision or report is None:
+            return _Known((), None, (), frozenset())
+        denied = absence.denied(self.labels, report)
+        if not study.has("organs"):
+            return _Known((), None, (), denied)
         organs, names = study.level("organs", 1), cohort.info.organ_labels
         masked = "masks" in self.config.supervision and study.has("lesions")
         annotated = (study.organ_names_annotated, study.lesion_names_annotated if masked else ())
@@ -205,7 +239,7 @@ class CaseMaker:
             if self.config.sentences
             else []
         )
-        return _Known(labels, regions, tuple(asked))
+        return _Known(labels, regions, tuple(asked), denied)
 
 
 _SENTENCE = parsed("lesion")
@@ -225,72 +259,13 @@ def _drawn(items: list[Item], most: int, rng: np.random.Generator) -> list[Item]
     return [items[place] for place in sorted(rng.permutation(len(items))[:most].tolist())]
 
 
-def _inside(start: Sequence[int], size: Sequence[int], shape: Sequence[int]) -> np.ndarray:
-    """Voxels of the patch that are in the study."""
-    along = [
-        (np.arange(a, a + n) >= 0) & (np.arange(a, a + n) < extent)
-        for a, n, extent in zip(start, size, shape, strict=True)
-    ]
-    return np.asarray(along[0][:, None, None] & along[1][None, :, None] & along[2][None, None, :])
-
-
-def _only(patch: StudyPatch, label: int) -> StudyPatch:
-    """The supervision of one label of a patch."""
-    own = patch.lesion_index[:, 0] == label
-    cut = slice(label, label + 1)
-    index = patch.lesion_index[own] - np.array([label, 0])
-    return replace(
-        patch, state=patch.state[cut], region=patch.region[cut], volume_lo=patch.volume_lo[cut],
-        volume_hi=patch.volume_hi[cut], weight=patch.weight[cut], absent=patch.absent[cut],
-        rest_negative=patch.rest_negative[cut], attenuation=patch.attenuation[cut], lesion_index=index,
-        lesion_diameters_mm=patch.lesion_diameters_mm[own], lesion_volume_mm3=patch.lesion_volume_mm3[own],
-        lesion_known=patch.lesion_known[own],
-    )  # fmt: skip
-
-
-def _stacked(patches: Sequence[StudyPatch], size: Sequence[int], spacing_mm: Sequence[float]) -> StudyPatch:
-    """The labels of several supervisions of one patch, one after the other."""
-    if not patches:
-        return without_regions(np.zeros((0, *size), np.uint8), spacing_mm)
-    return spread(patches, [list(range(place, place + 1)) for place in range(len(patches))], len(patches))
-
-
-def spread(patches: Sequence[StudyPatch], places: Sequence[Sequence[int]], labels: int) -> StudyPatch:
-    """One supervision of `labels` labels, of which each patch knows those at its `places`; all others are unknown."""
-    rows = max(patch.weight.shape[1] for patch in patches)
-    shape = patches[0].state.shape[1:]
-    state = np.full((labels, *shape), UNKNOWN_VOXEL, np.uint8)
-    region = np.zeros((labels, *shape), np.uint8)
-    tables = {
-        name: np.zeros((labels, rows), getattr(patches[0], name).dtype)
-        for name in ("volume_lo", "volume_hi", "weight", "absent", "rest_negative", "attenuation")
-    }
-    index = [np.zeros((0, 2), np.int64)]
-    for patch, to in zip(patches, places, strict=True):
-        at = np.asarray(to, dtype=np.int64)
-        state[at], region[at] = patch.state, patch.region
-        for name, table in tables.items():
-            table[at, : patch.weight.shape[1]] = getattr(patch, name)
-        moved = patch.lesion_index.copy()
-        moved[:, 0] = at[moved[:, 0]]
-        index.append(moved)
-    return StudyPatch(
-        state=state,
-        region=region,
-        **tables,
-        lesion_index=np.concatenate(index),
-        lesion_diameters_mm=np.concatenate([patch.lesion_diameters_mm for patch in patches]),
-        lesion_volume_mm3=np.concatenate([patch.lesion_volume_mm3 for patch in patches]),
-        lesion_known=np.concatenate([patch.lesion_known for patch in patches]),
-        spacing_mm=patches[0].spacing_mm,
-    )
-
-
-def _presence(patch: StudyPatch, label: int, inside: np.ndarray) -> int:
-    """Whether a prompt's thing is in the patch, as far as masks and regions tell."""
+def _presence(patch: StudyPatch, label: int, inside: np.ndarray, seen: tuple[slice, slice, slice]) -> int:
+    """Whether a prompt's thing is in the patch, as far as masks and regions tell; what is seen at the border alone may
+    be or not be."""
     state = patch.state[label]
     certain = (patch.volume_lo[label] > 0) & (patch.weight[label] > 0)
-    if (state == POSITIVE).any() or certain.any():
+    if (state[seen] == POSITIVE).any() or certain.any():
         return PRESENT
     known = int((state[inside] == NEGATIVE).sum())
-    return ABSENT if known >= ALL_KNOWN * max(1, int(inside.sum())) else UNKNOWN
+    absent = known >= ALL_KNOWN * max(1, int(inside.sum())) and not (state == POSITIVE).any()
+    return ABSENT if absent else UNKNOWN

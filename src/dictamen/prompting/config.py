@@ -50,6 +50,8 @@ class PromptConfig(TrainConfig):
     batch: int = Field(default=2, ge=1)  # patches a step, of the cohorts in turn
     positives: int = Field(default=8, ge=1)  # labels asked of a patch that has them, at most
     negatives: float = Field(default=0.5, ge=0)  # labels asked that are absent, for each one that is there; SAT's
+    # patches that end above or below one of their structures, as scans do: what is always there is never absent
+    cut_views: float = Field(default=0.2, ge=0, le=1)
     sentences: int = Field(default=4, ge=0)  # sentences of the study's report asked of a patch, at most
     synonyms: float = Field(default=0.5, ge=0, le=1)  # how often a label is asked by another of its names
     text_encoder: str | None = None  # run folder of `dictamen anatomy pretrain`; its encoder of names is the start
