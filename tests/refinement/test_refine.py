@@ -160,3 +160,18 @@ def test_command_line(spleens: Cohort, tmp_path: Path) -> None:
     done = CliRunner().invoke(application("refine"), [*words, "--set", "steps=2"])
     assert done.exit_code == 0, done.output
     assert "Trained on 12 scored regions of 3 studies." in done.output and "spleen: 4 masks refined" in done.output
+
+
+def test_answers_go_to_another_machine_and_studies_it_does_not_have_are_told(spleens: Cohort, tmp_path: Path) -> None:
+    here, there = tmp_path / "here.sqlite", tmp_path / "there.sqlite"
+    store = FeedbackStore(here)
+    store.add([*said(spleens, ("a",)), said(spleens, ("b",))[0].model_copy(update={"study_id": "elsewhere"})])
+    store.close()
+    verb, lines = application("feedback"), str(tmp_path / "answers.jsonl")
+    done = CliRunner().invoke(verb, ["feedback", "export", str(spleens.path), "-o", lines, "--feedback", str(here)])
+    assert done.exit_code == 0 and "5 records written" in done.output
+    words = ["feedback", "import", str(spleens.path), lines, "--feedback", str(there)]
+    done = CliRunner().invoke(verb, words)
+    assert done.exit_code == 0 and "5 records added, 0 were known already" in done.output
+    assert "1 of their studies are not in this cohort: elsewhere" in done.output
+    assert FeedbackStore(there).answers() == FeedbackStore(here).answers()

@@ -42,6 +42,8 @@ def import_(
     feedback: Database = None,
 ) -> None:
     """Add the records of a file; those that are known already are left out."""
+    from dictamen.cohort.manifest import COHORT_JSON
+    from dictamen.cohort.store import Cohort as OpenCohort
     from dictamen.errors import InputError
     from dictamen.review.store import open_store, read_jsonl
 
@@ -52,6 +54,11 @@ def import_(
     records = read_jsonl(lines, source)
     new = open_store(cohort, feedback).add(records)
     typer.echo(f"{new} records added, {len(records) - new} were known already")
+    if (cohort / COHORT_JSON).is_file():
+        unknown = sorted({record.study_id for record in records} - set(OpenCohort.open(cohort).ids()))
+        if unknown:
+            some = ", ".join(unknown[:3]) + (" ..." if len(unknown) > 3 else "")
+            typer.echo(f"{len(unknown)} of their studies are not in this cohort: {some}", err=True)
 
 
 def infer(
