@@ -1,6 +1,7 @@
-"""The refiner: a small 3D U-Net that sees image, initial mask and edges, and changes the mask's logit.
+"""The refiner: a small 3D U-Net that sees image x, initial mask y0, edges e and what intensity says q, and changes the
+mask's logit.
 
-    p = sigmoid(h(x, y0, e) + 3 (2 y0 - 1)),    h = 0 before training
+    p = sigmoid(h(x, y0, e, q) + 3 (2 y0 - 1)),    h = 0 before training
 
 so that an untrained refiner returns the initial mask exactly. Independent implementation of the idea published in
 arXiv 2511.02576; the network is ours.
@@ -36,10 +37,10 @@ def architecture() -> Architecture:
 
 
 class Refiner(nn.Module):
-    """Logits of a refined mask from image, initial mask and edge prior.
+    """Logits of a refined mask from image, initial mask, edge prior and intensity prior.
 
     Args:
-        network: of `presets.build` with three inputs and one output; a new one where None. Its head is left alone
+        network: of `presets.build` with `INPUTS` inputs and one output; a new one where None. Its head is left alone
             when given, and set to zero when new.
     """
 

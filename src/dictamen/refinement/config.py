@@ -33,7 +33,7 @@ class RefineConfig(BaseModel):
     rater_noise: float = Field(default=0.03, gt=0)  # in Dice, for the ordinal mode
     balance: bool = True  # each direction counts the same: else the rare one, missing tissue, is not learned
     edges: Literal["gradient", "intensity"] = "gradient"
-    window: IntensityWindow = IntensityWindow()
+    window: IntensityWindow = IntensityWindow()  # its width: it is centred on each structure's own median
     jitter: float = Field(default=0.1, ge=0)  # random contrast and brightness of a crop, in normalised units
     most_change: float = Field(default=0.3, gt=0, le=1)  # larger changes of a region are left to people
     least_certainty: float = Field(default=0.2, ge=0, le=1)  # mean |2p - 1| of the changed voxels
