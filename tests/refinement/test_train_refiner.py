@@ -12,7 +12,7 @@ from dictamen.models.normalise import IntensityWindow
 from dictamen.models.refiner import Refiner
 from dictamen.refinement.apply import Change, refine_case
 from dictamen.refinement.batch import tensors
-from dictamen.refinement.case import make_case
+from dictamen.refinement.case import make_case, regions_without_room
 from dictamen.refinement.config import RefineConfig, resolve
 from dictamen.refinement.edge_prior import edge_prior, inside_posterior
 from dictamen.refinement.train import _logits, _parts, train_refiner
@@ -135,6 +135,18 @@ def test_edges_lie_on_the_border_of_the_organ() -> None:
     assert (inside_posterior(normal, np.zeros_like(truth), SPACING) == 0.5).all()
     with pytest.raises(UsageError, match="edge prior"):
         edge_prior(normal, truth, truth, SPACING, kind="canny")  # type: ignore[arg-type]
+
+
+def test_regions_that_miss_more_than_their_band_holds_are_counted() -> None:
+    made, _ = case(0)
+    assert made.targets is not None
+    outside = [int(((made.region == k) & ~made.mask).sum()) for k in range(1, 5)]
+    inside = [int(((made.region == k) & made.mask).sum()) for k in range(1, 5)]
+    under = np.array([2, 2, 1, 2], dtype=np.uint8)
+    # of the second region only just as much is missing as there is room for
+    hi = np.array([0.01, 2 * inside[1] / (2 * inside[1] + outside[1]) + 1e-3, 0.01, 1.0], dtype=np.float32)
+    assert regions_without_room(replace(made, targets=replace(made.targets, direction=under, hi=hi))) == 1
+    assert regions_without_room(replace(made, targets=None)) == 0
 
 
 def test_an_empty_mask_is_an_error() -> None:

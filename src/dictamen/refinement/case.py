@@ -13,7 +13,8 @@ from dictamen.anatomy.region_scheme import RegionScheme, band_around
 from dictamen.errors import InputError
 from dictamen.models.normalise import IntensityWindow
 from dictamen.refinement.edge_prior import EdgeKind, edge_prior, inside_posterior
-from dictamen.supervision.region_targets import RegionTargets
+from dictamen.supervision.region_targets import DIRECTION_CODES, RegionTargets
+from dictamen.supervision.score_scale import fraction_to_add
 
 MARGIN_MM = 16.0
 """The refiner sees so much around the mask: neighbours into which a mask leaks are within it."""
@@ -95,6 +96,18 @@ def make_case(
         box=box,
         targets=targets,
     )
+
+
+def regions_without_room(case: RefineCase) -> int:
+    """Number of regions that miss more, by the best Dice of their score, than they have voxels outside the mask."""
+    if case.targets is None:
+        return 0
+    count = case.regions + 1
+    inside = np.bincount(case.region[case.mask], minlength=count)[1:]
+    outside = np.bincount(case.region[~case.mask], minlength=count)[1:]
+    under = (case.targets.direction == DIRECTION_CODES["under"]) & (case.targets.weight > 0)
+    least = np.array([fraction_to_add(float(dice)) for dice in case.targets.hi]) * inside
+    return int(np.count_nonzero(under & (least > outside)))
 
 
 def _centred(window: IntensityWindow, image: npt.NDArray[np.generic], mask: BoolArray) -> IntensityWindow:

@@ -24,7 +24,7 @@ from dictamen.models.refiner import Refiner
 from dictamen.parallel import map_studies
 from dictamen.refinement import outputs
 from dictamen.refinement.apply import CHANGE_NAMES, refine_case
-from dictamen.refinement.case import RefineCase
+from dictamen.refinement.case import RefineCase, regions_without_room
 from dictamen.refinement.config import RefineConfig
 from dictamen.refinement.outputs import RefinerCard
 from dictamen.refinement.study import back_to_source, study_case
@@ -199,6 +199,9 @@ def _train(
             expected="answers given on the same version of the masks",
             next_step="give the masks that were reviewed with --masks, or score these with `dictamen review`",
         )
+    crowded = sum(map(regions_without_room, cases))
+    if crowded:
+        logger.warning("%d regions miss more than lies within their band: score with a larger --band-mm.", crowded)
     metrics: list[str] = []
     network = train_refiner(
         cases,
