@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from scoring import Score, labelled, pooled
+from scoring import GERMAN, Score, labelled, pooled
 
 from dictamen.cli import main
 from dictamen.errors import UsageError
@@ -66,8 +66,9 @@ def test_old_sizes_limits_and_removed_organs() -> None:
     assert report.removed_structures == ("gallbladder",)
 
 
-def test_labelled_german_reports() -> None:
-    scores, errors, _, _ = pooled(labelled("german"), lambda text, study: read(text, study))
+@pytest.mark.parametrize("name", GERMAN)
+def test_labelled_german_reports(name: str) -> None:
+    scores, errors, _, _ = pooled(labelled(name), lambda text, study: read(text, study))
     figures = sum(scores, Score()).figures()
     assert figures["f1"] >= 0.95, errors
     assert figures["contradictions"] == 0

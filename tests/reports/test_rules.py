@@ -198,3 +198,36 @@ def test_an_exception_and_a_list_of_one_are_single_lesions(
 ) -> None:
     current = [f for f in read_report(f"FINDINGS: {text}", "S").findings if f.temporal == "current"]
     assert [(f.structure, f.side, f.diameters_mm, f.count.hi) for f in current] == [found]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Mass in the left lower lobe, 31 mm. A 7 mm nodule in the same lobe.", [("left", (31.0,)), ("left", (7.0,))]),
+        ("Nodules in the lingula and middle lobe, 3 and 5 mm respectively.", [("left", (3.0,)), ("right", (5.0,))]),
+        ("A portocaval node measures 7 mm in short axis, within normal limits.", []),
+        ("Parotid: 11 mm nodule on the right, pleomorphic adenoma or Warthin tumour.", [("right", (11.0,))]),
+        ("Lung nodules:\n- right upper lobe 5 mm\n- left lower lobe 7 mm", [("right", (5.0,)), ("left", (7.0,))]),
+        ("the left kidney shows a twenty two millimeter cyst", [("left", (22.0,))]),
+        ("Sclerotic lesion in the left ilium, 19 mm, previously lytic.", [("left", (19.0,))]),
+        ("Bosniak I cyst of the left kidney, 37 mm; Bosniak IIF cyst of the right kidney, 16 mm.",
+         [("left", (37.0,)), ("right", (16.0,))]),
+    ],
+)  # fmt: skip
+def test_what_an_unknown_author_wrote(text: str, found: list[tuple[str, tuple[float, ...]]]) -> None:
+    assert [(f.side, f.diameters_mm) for f in read_report(f"FINDINGS: {text}", "S").findings] == found
+
+
+def test_dictation_without_punctuation_is_split_at_its_clauses() -> None:
+    text = (
+        "the lung bases show a three millimeter nodule on the right the liver demonstrates a twenty two millimeter "
+        "lesion in segment eight no other liver lesion is seen the gallbladder spleen and pancreas are normal there is "
+        "a 2 cm cyst in the left kidney impression left renal cyst"
+    )
+    report = read_report(text, "S")
+    assert [(f.structure, f.diameters_mm) for f in report.findings] == [
+        ("lung", (3.0,)),
+        ("liver", (22.0,)),
+        ("kidney", (20.0,)),
+    ]
+    assert set(report.clear_structures) == {"gallbladder", "spleen", "pancreas"}

@@ -11,7 +11,7 @@ from dictamen.reports.mentions import Mention
 from dictamen.reports.schema import Kind
 from dictamen.reports.statement import Statement
 
-_SAME_NAME = re.compile(r"[\s(]{0,3}(?:or|and/or|vs\.?|versus|/|-)?[\s]{0,3}")
+_SAME_NAME = re.compile(r"[\s(]{0,3}(?:or (?:[A-Z][a-z]{2,15}(?= ))?|and/or|vs\.?|versus|/|-)?[\s]{0,3}")
 _PARENTHESIS = re.compile(r"\s?\((?:[A-Za-z]{1,20}\s){0,2}")
 _IS_A = re.compile(
     r"(?<!\bthere )\b(?:is|are) (?:therefore |thus |hence )?(?:an? )?(?:[a-z\-]{3,20} ){0,3}$", re.IGNORECASE
@@ -90,7 +90,7 @@ def find_anchors(statement: Statement) -> list[Anchor]:
             continue
         if anchors and statement.word(mention.first - 1) == "mural":
             continue
-        if anchors and _is_label(statement, anchors[-1]):
+        if anchors and (_is_label(statement, anchors[-1]) or _is_node_label(statement, anchors[-1], mention)):
             anchors.pop()
         if anchors and _names_again(statement, anchors[-1], mention):
             _fold(statement, anchors[-1], mention)
@@ -115,7 +115,10 @@ def _with_ones(statement: Statement, mentions: list[Mention]) -> list[Mention]:
             continue
         before = words[max(first, index - _ONE_WORDS) : index]
         name = max((m for m in mentions if m.last <= index), key=lambda m: m.last)
-        if {"a", "an", "another"} & set(before) and before[-1:] != ["the"]:
+        if any(0 < mention.first - index <= _ONE_WORDS for mention in mentions):  # "one 4 mm nodule": a number
+            continue
+        excepted = any(0 <= index - cue.last <= 1 for cue in statement.of("exception"))  # "resolved apart from one"
+        if excepted or ({"a", "an", "another"} & set(before) and before[-1:] != ["the"]):
             tokens = statement.tokens
             term = replace(name.term, plural=False)
             ones.append(Mention(term, tokens.starts[index], tokens.ends[index], index, index + 1))
@@ -128,6 +131,12 @@ _LABEL = re.compile(r"\s?#?\d{1,2}\s?[:.)\-–]\s")
 def _is_label(statement: Statement, anchor: Anchor) -> bool:
     """Whether the word only numbers what follows: "Lesion 3: lymph node"."""
     return anchor.first == 0 and _LABEL.match(statement.text, anchor.end) is not None
+
+
+def _is_node_label(statement: Statement, anchor: Anchor, mention: Mention) -> bool:
+    """Whether the word only says what the next node is: "LNs: 13 mm AP window node"."""
+    opens = anchor.node and anchor.first == 0 and statement.text[anchor.end : anchor.end + 1] == ":"
+    return opens and bool(mention.term.attributes.get("node"))
 
 
 def _anchor(statement: Statement, mention: Mention, *, history: bool) -> Anchor:
@@ -259,9 +268,9 @@ def _names_again(statement: Statement, anchor: Anchor, mention: Mention) -> bool
     node = bool(mention.term.attributes.get("node"))
     if node and not anchor.node and anchor.kind not in ("uncertain", "benign"):
         return False
-    if mention.term.attributes.get("score"):
-        return True
     gap = statement.between(anchor.reach_end, mention.start)
+    if mention.term.attributes.get("score") and ";" not in gap:
+        return True
     if _SAME_NAME.fullmatch(gap) or (anchor.reach_end > anchor.end and gap == " and "):
         return True
     if _in_question(statement, mention) or _is_called(statement, anchor, mention, gap):
@@ -272,10 +281,10 @@ def _names_again(statement: Statement, anchor: Anchor, mention: Mention) -> bool
         ";" in gap and not _opens_clause(statement, gap, mention)
     ):
         return False
-    if _in_parenthesis(gap):
+    if _in_parenthesis(gap) or _in_apposition(statement, anchor, mention, gap):
         return True
     reach = _HEDGED_WORDS + (_HEDGE_TO_NAME * 3 if _right_behind_hedge(statement, mention) else 0)
-    if mention.first - anchor.last > reach or re.search(r"\band (?:a|an|there|multiple|several|another)\b|\. ", gap):
+    if mention.first - anchor.last > reach or re.search(r"\band (?:a|an|there|multiple|several|another)\b", gap):
         return False
     return any(anchor.reach_end <= hedge.start < mention.start for hedge in statement.of("hedge")) and not any(
         anchor.reach_end <= seen.start < mention.start and not _hedge_after(statement, seen, mention)
@@ -295,6 +304,20 @@ def _in_parenthesis(gap: str) -> bool:
     return _PARENTHESIS.fullmatch(gap) is not None
 
 
+def _in_apposition(statement: Statement, anchor: Anchor, mention: Mention, gap: str) -> bool:
+    """Whether a bare name right behind a comma says what it is: "nodule in the parotid, pleomorphic adenoma"."""
+    if anchor.kind != "uncertain" or anchor.plural or mention.term.plural or kind_of(mention) == "uncertain":
+        return False
+    words = gap.rpartition(",")[2].split() if gap.count(",") == 1 else None
+    bare = (
+        words is not None
+        and len(words) <= 1
+        and anchor.node == bool(mention.term.attributes.get("node"))
+        and not set(words) & (_INDEFINITE | {"and", "with", "no", "or"})
+    )
+    return bare and not any(size.start > mention.end for size in statement.measurements)
+
+
 def _opens_clause(statement: Statement, gap: str, mention: Mention) -> bool:
     """Whether a hedge stands right behind the semicolon: "lesion; differential diagnosis includes metastasis"."""
     semicolon = mention.start - len(gap) + gap.rindex(";")
@@ -309,6 +332,9 @@ def _right_behind_hedge(statement: Statement, mention: Mention) -> bool:
 def _is_largest_of(statement: Statement, anchor: Anchor, mention: Mention) -> bool:
     """Whether the word names the largest of the group before: "nodes, the largest of which was the hilar node"."""
     if not (anchor.plural or anchor.node) or mention.term.plural or mention.first - anchor.last > _HEDGED_WORDS:
+        return False
+    gap = statement.text[anchor.end : mention.start]
+    if ";" in gap or statement.word(mention.first - 1) in _INDEFINITE or " an " in gap[-20:]:
         return False
     return any(anchor.end <= cue.start < mention.start for cue in statement.of("group", "largest"))
 

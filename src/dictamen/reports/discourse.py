@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from dictamen.reports import describe
 from dictamen.reports.anchors import Anchor, kind_of
@@ -87,6 +88,27 @@ def complete(statement: Statement, context: Context, made: Draft) -> None:
         last.slices += made.slices
 
 
+_OTHER_SIDE: dict[str, Literal["left", "right"]] = {"left": "right", "right": "left"}
+
+
+def adopt_from_last(statement: Statement, made: list[Draft], context: Context) -> None:
+    """Places told by the lesion before: "in the same lobe", "the contralateral adrenal"; "similar" tells the kind."""
+    last, words = context.last, statement.tokens.words
+    if last is None:
+        return
+    for draft in made:
+        if "same" in words and not draft.place and draft.structure == last.structure:
+            draft.place = last.place
+        told = [
+            word for word in words[: statement.tokens.at(draft.span[1])] if word in ("ipsilateral", "contralateral")
+        ]
+        side = last.place.side
+        if told and draft.place.side is None and (side == "left" or side == "right"):
+            draft.place = draft.place._replace(side=side if told[-1] == "ipsilateral" else _OTHER_SIDE[side])
+        if "similar" in words and draft.kind == "uncertain" and draft.structure == last.structure:
+            draft.kind, draft.kind_certainty = last.kind, "probable"
+
+
 _LARGEST_WORDS = 5
 """Words from the start of a sentence to its lesion in "The largest of the hepatic lesions"."""
 _PREPOSITIONS = frozenset(["", "in", "of", "at", "within", "on", "with", "along", "measuring", "up"])
@@ -166,6 +188,12 @@ def listed_by_heading(statement: Statement) -> Draft:
     named = [mention for mention in find_mentions(tokens, statement.lexicon) if mention.category == "lesion"]
     kind = kind_of(named[-1]) if named else "uncertain"
     return replace(unlocated(statement), structure=statement.heading.organ or "", kind=kind)
+
+
+def heads_list(statement: Statement) -> bool:
+    """Whether the sentence only heads a list: "Liver metastases:", but not "Multiple ones, such as:"."""
+    counted = statement.of("count", "many") or statement.of("group", "example")
+    return statement.text.rstrip().endswith(":") and not counted and "includ" not in statement.text
 
 
 def opens_list(statement: Statement) -> bool:

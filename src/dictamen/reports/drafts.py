@@ -55,8 +55,8 @@ class Place(NamedTuple):
 class Draft:
     """One lesion or group as read from one sentence, before merging.
 
-    `regions` are the parts of the body that its nodal stations lie in; `antecedent` is the earlier draft that the
-    sentence goes on about.
+    `heads_list`: it only opens a list of its members ("Liver metastases:"). `regions`: the parts of the body that its
+    nodal stations lie in. `antecedent`: the earlier draft that the sentence goes on about.
     """
 
     structure: str
@@ -85,6 +85,7 @@ class Draft:
     antecedent: Draft | None = None
     mentions: list[Span] = field(default_factory=list)
     group: Draft | None = None
+    heads_list: bool = False
     rules: tuple[str, ...] = ()
 
     def move(self, offset: int) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from dictamen.interval import Interval
 from dictamen.reports import describe
 from dictamen.reports.anchors import Anchor, find_anchors
 from dictamen.reports.discourse import (
     Context,
+    adopt_from_last,
     complete,
     continues_last,
     item_structure,
@@ -23,7 +24,8 @@ from dictamen.reports.drafts import Draft, Place
 from dictamen.reports.link import OrganMention, choose_organ, in_list, link_sizes
 from dictamen.reports.measurements import Measurement
 from dictamen.reports.places import enumerated_place, find_place, lesion_place, regions
-from dictamen.reports.scope import assertion, existence, is_differential, is_prior, trend
+from dictamen.reports.schema import Attenuation
+from dictamen.reports.scope import assertion, called_normal, existence, is_differential, is_prior, trend
 from dictamen.reports.statement import Statement
 
 
@@ -54,7 +56,7 @@ def read_anchors(statement: Statement, organs: list[OrganMention], context: Cont
             if not said.only_new:
                 denied.structures += _cleared(statement, anchor, home, organs)
             continue
-        if anchor.negated_only or is_differential(statement, anchor):
+        if anchor.negated_only or is_differential(statement, anchor) or called_normal(statement, anchor, anchors):
             continue
         if home.structure is None:
             if linked.get(index) and not anchor.history:
@@ -64,6 +66,7 @@ def read_anchors(statement: Statement, organs: list[OrganMention], context: Cont
             continue
         neighbours = (anchors[index - 1] if index else None, anchors[index + 1] if index + 1 < len(anchors) else None)
         made = _drafts(statement, anchor, home, neighbours, linked.get(index, []), organs)
+        adopt_from_last(statement, made, context)
         _link_group(made, context)
         if goes_on:
             complete(statement, context, made[0])
@@ -200,6 +203,8 @@ def _drafts(
     if anchor.plural and len(current) == 1 and _lists_one(statement, anchor, current[0]):
         template.count, template.plural = Interval.exact(1), False
         return [_sized(statement, template, current[0], group=False, limit=limit)]
+    if anchor.plural and len(current) == 1 and _gives_examples(statement, anchor, current[0]):
+        return _examples(template, [_one_of_several(statement, template, current, 0, prior, organs)])
     if not current:
         template.qualifier = describe.stated_size(statement, anchor, floor)
         template.slices = describe.slice_reference(statement, anchor.end, limit)
@@ -389,7 +394,7 @@ def _without_anchor(
             prior_diameters_mm=(),
             sentence=(0, statement.end),
             span=(0, current[0].end),
-            attenuation=None,
+            attenuation=next((cast(Attenuation, cue.value) for cue in statement.of("attenuation")), None),
             existence="present",
             trend=None,
             qualifier=None,

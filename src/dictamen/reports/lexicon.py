@@ -26,7 +26,7 @@ from typing import Any
 from dictamen.anatomy.words import american
 from dictamen.errors import InputError, UsageError
 from dictamen.reports.spelling import Typos
-from dictamen.reports.tokens import JOINED, Tokens
+from dictamen.reports.tokens import ABBREVIATED, JOINED, Tokens
 
 _LISTS = frozenset(["terms", "plurals", "remove"])
 ENGLISH = "en"
@@ -161,7 +161,10 @@ class Lexicon:
             while behind < last and state.nodes:
                 word, known = words[behind], state.known
                 reached = known[word] if word in known else follow(state, word)
-                if reached is None or text[ends[behind - 1] : starts[behind]] not in JOINED:
+                if reached is None:
+                    break
+                gap = text[ends[behind - 1] : starts[behind]]
+                if gap not in JOINED and not (gap == ABBREVIATED and len(words[behind - 1]) == 1):
                     break
                 state = reached
                 behind += 1

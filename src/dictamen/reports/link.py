@@ -105,6 +105,8 @@ def choose_organ(
     for organ in organs:
         if organ.near or organ.structure == "lymph_node":
             continue
+        if heading is not None and organ.structure != heading and _of_another(anchor, organ, anchors):
+            continue
         cost = _organ_cost(statement, anchor, organ, anchors)
         if organ.structure == heading:
             cost += _HEADING
@@ -138,8 +140,16 @@ def _organ_cost(statement: Statement, anchor: Anchor, organ: OrganMention, ancho
             if words <= _IN_WORDS:
                 cost -= float(statement.lexicon.attribute("organ", organ.structure, "weight", 0.0))
         between = [other for other in anchors if anchor.end <= other.start < mention.start]
-        return cost + _ANCHOR_BETWEEN * bool(between)
+        return cost + _ANCHOR_BETWEEN * (bool(between) + _of_another(anchor, organ, anchors))
     return cost
+
+
+def _of_another(anchor: Anchor, organ: OrganMention, anchors: list[Anchor]) -> bool:
+    """Whether the organ is an adjective of a later lesion: "a 5 mm nodule, with a mesenteric mass"."""
+    return any(
+        0 <= other.first - organ.mention.last <= 1 and other.start > anchor.start and organ.mention.start > anchor.end
+        for other in anchors
+    )
 
 
 def _shared_phrase(statement: Statement, a: Anchor, b: Anchor) -> bool:
@@ -172,7 +182,9 @@ def link_sizes(statement: Statement, anchors: list[Anchor]) -> tuple[dict[int, l
 
     A size that a distractor wins is in neither.
     """
-    rivals = [*statement.of("distractor"), *_measured_organs(statement, anchors)]
+    uptake = {cue.start for cue in statement.of("enhancement")}  # never measured
+    rivals = [cue for cue in statement.of("distractor") if cue.start not in uptake]
+    rivals += _measured_organs(statement, anchors)
     linked: dict[int, list[Measurement]] = {}
     loose: list[Measurement] = []
     last: Measurement | None = None

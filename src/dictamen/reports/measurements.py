@@ -34,9 +34,14 @@ NUMBER_WORDS = (
     "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty",
 )  # fmt: skip
 """Spelled numbers, each at its own index."""
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _SPELLED_UNIT = re.compile(rf"[ -](?<=[a-z][ -])({_UNIT})\b", re.IGNORECASE)
-_SPELLED = re.compile(rf"\b({'|'.join(NUMBER_WORDS)})$", re.IGNORECASE)
-_LONGEST_NUMBER_WORD = max(map(len, NUMBER_WORDS))
+_SPELLED = re.compile(
+    rf"\b(?:(?P<tens>{'|'.join(_TENS)})(?:[ -](?P<ones>{'|'.join(NUMBER_WORDS[1:10])}))?"
+    rf"|(?P<word>{'|'.join(NUMBER_WORDS)}))$",
+    re.IGNORECASE,
+)
+_LONGEST_NUMBER = len("seventy-three")
 _NOT_A_SIZE_AFTER = re.compile(
     r"\s{0,2}-?(?:(?:thick|slices?|sections?|spiral|helical|collimat\w{0,5}|axial (?:images|slices|sections)|gauge"
     r"|above the (?:anal|dentate)|away|from the (?!prior|previous|last)|(?:proximal|distal|cranial|caudal) to"
@@ -155,11 +160,19 @@ def find_measurements(text: str, slices: list[SliceMention]) -> list[Measurement
         for measurement in _from_match(text, size)
     ]
     for unit in _SPELLED_UNIT.finditer(text):
-        word = _SPELLED.search(text, max(0, unit.start() - _LONGEST_NUMBER_WORD - 1), unit.start())
+        word = _SPELLED.search(text, max(0, unit.start() - _LONGEST_NUMBER - 1), unit.start())
         if word is not None:
-            value = NUMBER_WORDS.index(word[1].lower()) * (MM_PER_CM if unit[1][0] in "cC" else 1.0)
+            value = _spelled(word) * (MM_PER_CM if unit[1][0] in "cC" else 1.0)
             found.append(_qualified(text, word.start(), unit.end(), (value,)))
     return sorted((m for m in found if _is_size(text, m)), key=lambda m: m.start)
+
+
+def _spelled(number: re.Match[str]) -> int:
+    """Up to ninety-nine."""
+    if number["word"]:
+        return NUMBER_WORDS.index(number["word"].lower())
+    ones = NUMBER_WORDS.index(number["ones"].lower()) if number["ones"] else 0
+    return 10 * (2 + _TENS.index(number["tens"].lower())) + ones
 
 
 def _sizes(text: str) -> Iterator[re.Match[str]]:

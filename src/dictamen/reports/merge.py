@@ -115,7 +115,8 @@ def _same(old: Draft, new: Draft) -> bool:
 
 def _names_disease(old: Draft, new: Draft) -> bool:
     """Whether the first mention only names the disease ("Known prostate carcinoma") whose mass follows."""
-    return old.kind == "malignant" and not old.diameters_mm and not old.place and new.kind in ("tumour", "malignant")
+    vague = not old.place or (old.place.side == new.place.side and not old.place.parts)
+    return old.kind == "malignant" and not old.diameters_mm and vague and new.kind in ("tumour", "malignant")
 
 
 def _same_sized(old: Draft, new: Draft, *, restated: bool) -> bool:

@@ -177,7 +177,7 @@ def lesion_place(
     """Place of a lesion: its own phrase, then its reach in the sentence, then the heading."""
     place = _said_place(statement, anchor, structure, organ, neighbours)
     section = statement.heading
-    if structure not in section.organs or (organ is not None and not organ.part):
+    if section.organs and (structure not in section.organs or (organ is not None and not organ.part)):
         return place
     side = place.side or (section.side if _has_side(statement, structure) else None)
     parts = place.parts or tuple(name for name, organs in section.parts if structure in organs)
@@ -193,7 +193,7 @@ def _said_place(
 ) -> Place:
     before, after = neighbours
     start = max(_phrase_start(statement, before, anchor), anchor.start - _BEFORE_CHARACTERS)
-    start = max([start, *(cue.end for cue in statement.of("exception") if cue.end <= anchor.start)])
+    start = max(start, _exception_end(statement, anchor))
     end = min(statement.end, after.start if after else statement.end, anchor.end + _AFTER_CHARACTERS)
     stop = _PLACE_ENDS.search(statement.text, anchor.end, end)
     focus = organ.mention.start if organ else anchor.start
@@ -205,7 +205,7 @@ def _said_place(
     place = find_place(statement, structure, start, stop.start() if stop else end, focus)
     if place.parts or (place.side and structure != "lung"):
         return place
-    own = find_place(statement, structure, *_own_reach(statement, neighbours), focus)
+    own = find_place(statement, structure, *_own_reach(statement, anchor, neighbours), focus)
     if own.parts and (place.side is None or place.side == own.side):
         return own
     if place or own:
@@ -225,9 +225,17 @@ def _phrase_start(statement: Statement, before: Anchor | None, anchor: Anchor) -
     return breaks[-1].end() if breaks else before.end
 
 
-def _own_reach(statement: Statement, neighbours: tuple[Anchor | None, Anchor | None]) -> tuple[int, int]:
+def _own_reach(
+    statement: Statement, anchor: Anchor, neighbours: tuple[Anchor | None, Anchor | None]
+) -> tuple[int, int]:
     before, after = neighbours
-    return before.end if before else 0, after.start if after else statement.end
+    start = max(before.end if before else 0, _exception_end(statement, anchor))
+    return start, after.start if after else statement.end
+
+
+def _exception_end(statement: Statement, anchor: Anchor) -> int:
+    """Where what is excepted begins: behind "both kidneys are normal, save for"; 0 without an exception."""
+    return max((cue.end for cue in statement.of("exception") if cue.end <= anchor.start), default=0)
 
 
 def enumerated_place(statement: Statement, structure: str, sizes: list[Measurement], number: int) -> Place:
@@ -239,6 +247,8 @@ def enumerated_place(statement: Statement, structure: str, sizes: list[Measureme
     low = sizes[number - 1].end if number else max(0, size.start - _BEFORE_CHARACTERS)
     comma = max(statement.text.rfind(mark, low, size.start) for mark in ",;:")
     high = sizes[number + 1].start if number + 1 < len(sizes) else statement.end
+    if (each := _respectively(statement, structure, sizes, number)) is not None:
+        return each
     behind = len(sizes) > 1 and find_place(statement, structure, sizes[-1].end, statement.end, sizes[-1].end)
     if behind:
         return find_place(statement, structure, size.end, min(high, size.end + _AFTER_CHARACTERS), size.end)
@@ -246,6 +256,15 @@ def enumerated_place(statement: Statement, structure: str, sizes: list[Measureme
         near = comma >= 0 and find_place(statement, structure, comma, size.start, size.start)
         return near or find_place(statement, structure, low, size.start, size.start)
     return find_place(statement, structure, max(low, size.start - 40), min(high, size.end + 90), size.end)
+
+
+def _respectively(statement: Statement, structure: str, sizes: list[Measurement], number: int) -> Place | None:
+    """The place of one of as many sizes as places before them: "in the lingula and middle lobe ... respectively"."""
+    parts = [part for part in statement.of("part") if part.end <= sizes[0].start]
+    if "respectively" not in statement.tokens.words or len(parts) != len(sizes) or len(sizes) == 1:
+        return None
+    start = parts[number - 1].end if number else 0
+    return find_place(statement, structure, start, parts[number].end, parts[number].start)
 
 
 def compatible(a: Place, b: Place) -> bool:

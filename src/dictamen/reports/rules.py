@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
-from dictamen.reports.discourse import Context, listed_by_heading, opens_list, origin, unlocated
+from dictamen.reports.discourse import Context, heads_list, listed_by_heading, opens_list, origin, unlocated
 from dictamen.reports.drafts import Draft
 from dictamen.reports.extract import read_anchors
 from dictamen.reports.lexicon import Lexicon, load
@@ -67,7 +67,7 @@ def read_report(text: str, study_id: str, *, lexicon: Lexicon | None = None) -> 
             reading.flags.append(Flag(code="too_many", message=message))
             break
     _place_earlier(None, [], context, reading)
-    drafts, conflicts = merge(reading.drafts)
+    drafts, conflicts = merge(_without_list_heads(reading.drafts))
     clear = clear_statements(reading.clear, reading.removed, drafts)
     removed = list({statement.key: statement for statement in reading.removed}.values())
     return ReportFindings(
@@ -79,6 +79,16 @@ def read_report(text: str, study_id: str, *, lexicon: Lexicon | None = None) -> 
         flags=(*reading.flags, *conflicts),
         lexicon_hash=words.hash,
     )
+
+
+def _without_list_heads(drafts: list[Draft]) -> list[Draft]:
+    """Without the plural that only opens a list whose items were read: they are all that it speaks of."""
+    listed = {id(draft.group) for draft in drafts if draft.group is not None}
+    heads = {id(draft) for draft in drafts if draft.heads_list and id(draft) in listed}
+    for draft in drafts:
+        if id(draft.group) in heads:
+            draft.group = None
+    return [draft for draft in drafts if id(draft) not in heads]
 
 
 def _findings(drafts: list[Draft], study_id: str) -> tuple[Finding, ...]:
@@ -182,5 +192,6 @@ def _remember(statement: Statement, organs: list[OrganMention], context: Context
             context.topic = None
     if statement.of("lesion") and opens_list(statement):
         context.listing = current[-1] if current else unlocated(statement)
+        context.listing.heads_list = heads_list(statement)
     elif not statement.measurements:
         context.listing = None

@@ -191,8 +191,18 @@ def is_prior(statement: Statement, size: Measurement) -> bool:
     return any(
         0 <= cue.start - size.end <= 4 and _AFTER_SIZE.match(statement.text[size.end : cue.start])
         for cue in [*statement.of("time", "prior_post"), *statement.of("time", "prior_pre")]
-        if not _opens_next_size(statement, cue)
+        if not _opens_next_size(statement, cue) and not _describes(statement, cue)
     )
+
+
+def _describes(statement: Statement, cue: Mention) -> bool:
+    """Whether the cue tells another old property of the lesion: "19 mm, previously lytic"."""
+    behind, adverb = statement.word(cue.last), statement.word(cue.last - 1).endswith("ly")
+    return adverb and statement.text[cue.start - 2 : cue.start] == ", " and behind.isalpha() and behind not in _OF_SIZE
+
+
+_OF_SIZE = frozenset(["in", "on", "at", "and", "measured", "measuring", "it", "was", "by", "with"])
+"""Words behind "previously" that still speak of the size before it."""
 
 
 def _opens_next_size(statement: Statement, cue: Mention) -> bool:
@@ -200,4 +210,21 @@ def _opens_next_size(statement: Statement, cue: Mention) -> bool:
     return any(
         0 <= size.start - cue.end <= _PRIOR_GAP and _BEFORE_PRIOR_SIZE.match(statement.between(cue.end, size.start))
         for size in statement.measurements
+    )
+
+
+_NORMAL_WORDS = 14
+"""Words behind a node in which it may be called normal: "a node of 8 mm short axis is within normal limits"."""
+
+
+def called_normal(statement: Statement, anchor: Anchor, anchors: list[Anchor]) -> bool:
+    """Whether the report itself calls the node normal: it is measured, but no lesion."""
+    if not anchor.node:
+        return False
+    limit = min((other.start for other in anchors if other.start > anchor.start), default=statement.end)
+    return any(
+        anchor.end <= cue.start < limit
+        and cue.first - anchor.last <= _NORMAL_WORDS
+        and not any(anchor.end <= no.start < cue.start for no in (*statement.of("negation"), *statement.of("organ")))
+        for cue in statement.of("normal", "clear", "again")
     )

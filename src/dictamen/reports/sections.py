@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from dictamen.reports.lexicon import Lexicon
 from dictamen.reports.mentions import find_mentions
-from dictamen.reports.tokens import tokenize
+from dictamen.reports.tokens import Tokens, tokenize
 
 Role = Literal["skip", "findings", "impression"]
 
@@ -88,7 +88,7 @@ def find_sections(text: str, lexicon: Lexicon) -> list[Section]:
         concluding = role == "impression"
         if role == "skip" and _holds_findings(text, match.end(), end):
             role = "findings"
-        side, parts = _place(match["name"], lexicon) if organs else (None, ())
+        side, parts = _place(match["name"], lexicon)
         lists = bool(organs) and ("lymph_node" in organs or _organs(match["name"], lexicon)[1])
         if role == "skip" and not named and (line := _first_line(text, match.end(), end)):
             sections.append(Section(Heading(match["name"].strip(), role), match.end(), line))
@@ -137,23 +137,46 @@ def _classify(text: str, match: re.Match[str], lexicon: Lexicon) -> tuple[Role, 
     if not has_colon and not (name.isupper() or _alone(text, match)):
         return None
     tokens = tokenize(name, lexicon.meanings)
-    length, terms = lexicon.headings.longest(tokens, 0) if tokens.words and lexicon.headings else (0, ())
-    roles = {term.value for term in terms} if tokens.words and length >= lexicon.longest(tokens, 0)[0] else set()
-    if not has_colon and length != len(tokens.words) and not ("findings" in roles and name.isupper()):
+    first = int(tokens.words[:1] in (["left"], ["right"]))  # "Left neck:"
+    length, terms = lexicon.headings.longest(tokens, first) if tokens.words[first:] and lexicon.headings else (0, ())
+    roles = (
+        {term.value for term in terms} if tokens.words and length >= lexicon.longest(tokens, 0)[0] - first else set()
+    )
+    organs, lesion = _organs(name, lexicon)
+    titled = lesion and name.isupper() and not has_colon  # "NEW LESIONS" on a line of its own
+    if (
+        not has_colon
+        and not titled
+        and first + length != len(tokens.words)
+        and not ("findings" in roles and name.isupper())
+    ):
         return None
     if "skip" in roles:
         return "skip", ()
     if "impression" in roles:
         return "impression", ()
-    organs, lesion = _organs(name, lexicon)
-    if _LIST_INTRODUCTION.search(name) or (lesion and not _text_follows(text, match.end())):
+    if _LIST_INTRODUCTION.search(name):
         return None
-    if has_colon and re.match(r"\s{0,2}\d", text[match.end() : match.end() + 4]) and not roles:
+    if lesion and not titled and not _text_follows(text, match.end()):
+        return None
+    measured = has_colon and re.match(r"\s{0,2}\d", text[match.end() : match.end() + 4]) is not None
+    if measured and not roles and not (_is_organ(tokens, lexicon) and _GOES_ON.match(text, match.end())):
         return None
     labels = lesion and has_colon and len(tokens.words) <= _LABEL_WORDS
     if organs or roles or name.isupper() or labels:
         return "findings", organs
     return None
+
+
+_GOES_ON = re.compile(r"[^\n.]{0,80}(?:\d\.\d[^\n.]{0,80})?\. ?\S")
+"""Behind a heading, on its line: more than one sentence."""
+
+
+def _is_organ(tokens: Tokens, lexicon: Lexicon) -> bool:
+    """Whether the words are an organ's name and no more: "Liver: 16 cm. Two cysts ..."."""
+    length, terms = lexicon.longest(tokens, 0) if tokens.words else (0, ())
+    named = all(term.category == "organ" or term.attributes.get("node") for term in terms)
+    return named and length == len(tokens.words) > 0
 
 
 def _alone(text: str, match: re.Match[str]) -> bool:

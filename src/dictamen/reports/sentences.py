@@ -45,6 +45,17 @@ MAX_SENTENCE = 1000
 """Characters; real sentences are shorter by far, and a sentence costs the square of its length."""
 _RUN_ON = 3
 """Capitalised words inside a sentence that make it a list without punctuation."""
+_DICTATED = 200
+"""Characters without punctuation that are more than one sentence."""
+_PUNCTUATION = re.compile(r"[,;:](?=\s)|[.!?](?!\d)")
+_CLAUSE_START = re.compile(
+    r" (?=(?:the (?:(?!the |there |no )[a-z]+ ){1,5}"
+    r"(?:is|are|was|were|shows?|demonstrates?|has|have|appears?|contains?)\b"
+    r"|there (?:is|are)\b|no (?:[a-z]+ ){1,4}(?:is |are )?(?:seen|identified|noted|present|lesion|mass)\b"
+    r"|impression |findings |conclusion ))"
+)
+"""What a clause of such dictation begins with."""
+_CONCLUDES = re.compile(r"\s{0,3}(?:impression|conclusion)\b", re.IGNORECASE)
 _VERB = re.compile(
     r"\b(?:is|are|was|were|has|have|been|seen|observed|noted|measures?|shows?|detected|there|demonstrates?|evaluated|contains?|appears?)\b",
     re.IGNORECASE,
@@ -74,7 +85,7 @@ def split_sentences(text: str, sections: list[Section], lexicon: Lexicon) -> lis
             continue
         spans = _split(text, section.start, section.end, width, lexicon.abbreviations)
         if not lexicon.capitalised_nouns:
-            spans = _run_on(text, spans)
+            spans = _run_on(text, _unpunctuated(text, spans))
         impression = section.heading.role == "impression"
         sentences += [Sentence(start, end, section, impression) for start, end in spans]
     return _implicit_impression(text, sentences)
@@ -133,6 +144,18 @@ def _is_soft_break(text: str, match: re.Match[str], begin: int, width: int) -> b
     return _CONTINUES.match(text, match.end()) is not None
 
 
+def _unpunctuated(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Split dictation without any punctuation where a new clause begins."""
+    pieces: list[tuple[int, int]] = []
+    for start, end in spans:
+        if end - start < _DICTATED or _PUNCTUATION.search(text, start, end):
+            pieces.append((start, end))
+            continue
+        starts = [match.end() for match in _CLAUSE_START.finditer(text, start, end)]
+        pieces += [piece for piece in pairwise([start, *starts, end]) if piece[0] < piece[1]]
+    return pieces
+
+
 def _run_on(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Split each list that lost its punctuation before each capitalised word."""
     if not spans:
@@ -152,7 +175,11 @@ def _implicit_impression(text: str, sentences: list[Sentence]) -> list[Sentence]
     if any(sentence.impression for sentence in sentences) or len(sentences) < 2 * _MIN_RESTATED:
         return sentences
     middle = len(sentences) // 3
-    quoted = [i for i, s in enumerate(sentences) if i > middle and _opens_quote(text, s)]
+    quoted = [
+        i
+        for i, s in enumerate(sentences)
+        if i > middle and (_opens_quote(text, s) or _CONCLUDES.match(text, s.start, s.end))
+    ]
     first = quoted[0] if quoted else len(sentences) - _verbless_tail(text, sentences)
     if first <= middle:
         return sentences

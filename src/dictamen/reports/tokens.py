@@ -11,7 +11,9 @@ from typing import NamedTuple
 _WORD = re.compile(r"([^\W_]+(?:['’][a-z]+)?)")
 _ASCII_WORD = re.compile(r"([a-z0-9]+(?:'[a-z]+)?)")
 """The same for most reports, in two thirds of the time."""
-JOINED = frozenset([" ", "-", ".", "\n", "  ", "–", "\t", "\r\n", " \n", "\n ", " - "])
+JOINED = frozenset([" ", "-", ".", "\n", "  ", "–", "\t", "\r\n", " \n", "\n ", " - ", "/"])
+ABBREVIATED = ". "
+"""What stands between two letters of one term: "Z. n.", "o. B."."""
 """What may stand between two words of one term: "ground glass", "ground-glass", a soft line break."""
 
 
