@@ -3,7 +3,8 @@
 usage: python benchmarks/training/kill_resume.py [WORK_FOLDER] [--kills 50] [--seed 0]      (or: make robustness)
 
 Generates its own small cohort. A moment is an amount of the process's own processor time, drawn evenly, so that a busy
-machine changes nothing. Each training is a fork of one process that has everything imported: most kills hit steps,
+machine changes nothing; every other kill waits from there for the next checkpoint and strikes while it is being
+written. Each training is a fork of one process that has everything imported: most kills hit steps,
 checkpoints and restoring, not imports. After each kill every checkpoint in the folder is read as a whole. Writes a
 row of benchmarks/results/kill_resume.md; four seeds are 200 kills.
 """
@@ -36,19 +37,19 @@ from dictamen.training.config import TrainConfig, validated
 from dictamen.training.train import train
 
 RESULT = Path(__file__).parents[1] / "results" / "kill_resume.md"
-LONGEST_S = 0.6
+LONGEST_S = 1.0
 """Processor seconds after which a process is killed at the latest: start, some steps, a few checkpoints."""
 HEAD = (
     "# Kill and resume",
     "",
     "`python benchmarks/training/kill_resume.py --seed SEED`, a row a seed: a training left alone, and one killed",
-    f"by SIGKILL after 0 to {LONGEST_S} s of processor time again and again, and resumed each time; a checkpoint every "
-    "other step.",
+    "by SIGKILL again and again, after some processor time that is drawn evenly up to a longest one, every other time "
+    "while the next checkpoint was being written, and resumed each time; a checkpoint every other step.",
     "",
-    "| seed | kills | while a checkpoint was written | after which the newest checkpoint was newer | checkpoints "
-    "read after kills | unreadable | tensors of the last checkpoint (weights, averaged weights, optimiser, generator) "
-    "that differ | model.safetensors | metrics.jsonl (losses, learning rates, validation) | |",
-    "|---|---|---|---|---|---|---|---|---|---|",
+    "| seed | longest, s | kills | while a checkpoint was written | after which the newest checkpoint was newer | "
+    "checkpoints read after kills | unreadable | tensors of the last checkpoint (weights, averaged weights, optimiser, "
+    "generator) that differ | model.safetensors | metrics.jsonl (losses, learning rates, validation) | |",
+    "|---|---|---|---|---|---|---|---|---|---|---|",
 )
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -131,8 +132,12 @@ def processor_seconds(number: int) -> float:
     return (int(words[11]) + int(words[12])) / TICK
 
 
-def killed_after(seconds: float, work: Callable[[], object]) -> bool:
-    """Do `work` in a copy of this process and kill it; False where it had ended before."""
+def killed_after(seconds: float, work: Callable[[], object], saving_in: Path | None = None) -> bool:
+    """Do `work` in a copy of this process and kill it; False where it had ended before.
+
+    Args:
+        saving_in: wait, from then on, until a half-written checkpoint lies in this folder.
+    """
     number = forked(work)
     while True:
         ended, status = os.waitpid(number, os.WNOHANG)
@@ -140,14 +145,17 @@ def killed_after(seconds: float, work: Callable[[], object]) -> bool:
             if status:
                 raise RuntimeError("the training failed")
             return False
-        if processor_seconds(number) >= seconds:
+        late = processor_seconds(number) >= seconds
+        if late and (saving_in is None or half_written(saving_in)):
             os.kill(number, signal.SIGKILL)
             os.waitpid(number, 0)
             return True
-        time.sleep(0.002)
+        time.sleep(0 if late else 0.002)
 
 
-def kill_and_resume(cohort: Path, work: Path, *, kills: int, steps: int, seed: int) -> Outcome:
+def kill_and_resume(
+    cohort: Path, work: Path, *, kills: int, steps: int, seed: int, longest_s: float = LONGEST_S
+) -> Outcome:
     """Train once undisturbed and once with kills, and compare."""
     config, chance, outcome = settings(steps), random.Random(seed), Outcome()
     whole, killed = work / "whole", work / "killed"
@@ -157,10 +165,12 @@ def kill_and_resume(cohort: Path, work: Path, *, kills: int, steps: int, seed: i
     def resumed() -> object:
         return train(cohort, killed, config, resume=True)
 
+    checkpoints = killed / "checkpoints"
     while len(outcome.steps) < kills:
-        if not killed_after(chance.uniform(0, LONGEST_S), resumed):
+        saving_in = checkpoints if len(outcome.steps) % 2 else None
+        if not killed_after(chance.uniform(0, longest_s), resumed, saving_in):
             break  # it came to its end; the table says how many kills there were
-        check(killed / "checkpoints", outcome)
+        check(checkpoints, outcome)
     os.waitpid(forked(resumed), 0)
     a, b = (load_file(sorted((run / "checkpoints").glob("*.safetensors"))[-1]) for run in (whole, killed))
     outcome.tensors = len(a)
@@ -178,6 +188,11 @@ def measured(run: Path) -> list[str]:
     return [line for line in lines if json.loads(line)["event"] != "supervision"]
 
 
+def half_written(folder: Path) -> list[Path]:
+    """What a checkpoint is before it has its name."""
+    return list(folder.glob(".partial-*")) if folder.is_dir() else []
+
+
 def check(folder: Path, outcome: Outcome) -> None:
     """Read every checkpoint that a kill left behind."""
     step = 0
@@ -190,7 +205,7 @@ def check(folder: Path, outcome: Outcome) -> None:
             print(path, error)
             outcome.unreadable += 1
     outcome.steps.append(step)
-    half = list(folder.glob(".partial-*")) if folder.is_dir() else []
+    half = half_written(folder)
     outcome.saving += bool(half)
     for path in half:
         path.unlink()
@@ -201,17 +216,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path, nargs="?")
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--steps", type=int, default=160)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--longest", type=float, default=LONGEST_S, help="seconds of processor time before a kill")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
         work = arguments.work or Path(place)
         cohort = make_cohort(work)
-        found = kill_and_resume(cohort, work, kills=arguments.kills, steps=arguments.steps, seed=arguments.seed)
+        found = kill_and_resume(
+            cohort,
+            work,
+            kills=arguments.kills,
+            steps=arguments.steps,
+            seed=arguments.seed,
+            longest_s=arguments.longest,
+        )
     moved = sum(b > a for a, b in zip([0, *found.steps], found.steps, strict=False))
     cells = [
-        *(arguments.seed, len(found.steps), found.saving, moved, found.read, found.unreadable),
+        *(arguments.seed, arguments.longest, len(found.steps), found.saving, moved, found.read, found.unreadable),
         f"{found.different} of {found.tensors}",
         "identical" if found.same_model else "**differs**",
         "identical" if found.same_metrics else "**differs**",

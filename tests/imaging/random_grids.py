@@ -30,7 +30,7 @@ def random_scan(random: np.random.Generator) -> Scan:
     step = np.cross(row, column) * slice_mm * random.choice([-1.0, 1.0])
     if random.random() < 0.2:
         step = step + column * slice_mm * np.tan(np.radians(random.uniform(-30, 30)))
-    shape = tuple(int(n) for n in random.integers(3, 8, size=3))
+    shape = tuple(int(n) for n in random.integers((4, 4, 2), 8))
     return Scan(
         shape=shape,  # type: ignore[arg-type]
         orientation=[round(float(v), 6) for v in (*row, *column)],

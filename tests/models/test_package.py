@@ -52,6 +52,13 @@ def test_round_trip(tmp_path: Path) -> None:
     assert torch.equal(loaded(image).auxiliary, model(image).auxiliary)
 
 
+def test_equal_weights_are_equal_files(tmp_path: Path) -> None:
+    """The hash of the file names the model, in SEG and SR too."""
+    model = network()
+    folders = [save_model(tmp_path / str(number), model, card()) for number in range(8)]
+    assert len({(folder / WEIGHTS).read_bytes() for folder in folders}) == 1
+
+
 def test_a_run_folder_is_accepted_and_files_are_the_promised_ones(folder: Path) -> None:
     assert load_model(folder.parent)[1] == load_card(folder)
     assert {path.name for path in folder.iterdir()} == {WEIGHTS, CARD, README}
@@ -186,3 +193,4 @@ def test_labels_must_match_channels_and_differ() -> None:
 
 def test_files_can_be_read_by_others(folder: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o644}

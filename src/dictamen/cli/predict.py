@@ -150,7 +150,7 @@ def _facts(result: PredictResult) -> dict[str, object]:
 def _tell(result: PredictResult) -> None:
     for failure in result.failed[:FAILURES_SHOWN]:
         details = " ".join(
-            f"{name}: {text}." for name, text in failure.error.items() if name in ("where", "got", "next")
+            f"{name}: {text}." for name, text in failure.error.items() if name in ("where", "got", "expected", "next")
         )
         typer.echo(f"Failed: {failure.study_id}: {failure.error.get('what', '')} {details}", err=True)
     if len(result.failed) > FAILURES_SHOWN:

@@ -158,7 +158,8 @@ def volumes_in(folder: Path) -> list[Path]:
 
 def volume_stem(path: PurePath) -> str:
     """The file name without .nii or .nii.gz."""
-    return next((path.name.removesuffix(suffix) for suffix in VOLUME_SUFFIXES if path.name.endswith(suffix)), path.stem)
+    name = path.name
+    return next((name[: -len(suffix)] for suffix in VOLUME_SUFFIXES if name.lower().endswith(suffix)), path.stem)
 
 
 def _duplicate(study: SourceStudy, times: int, file: str | None) -> Problem:

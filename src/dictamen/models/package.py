@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dictamen.errors import InputError, UsageError, resource_errors
-from dictamen.files import write_json, write_text
+from dictamen.files import atomic_path, write_json, write_text
 from dictamen.models import presets, prompt_presets
 from dictamen.models.card import FORMAT_VERSION, ModelCard, readme
 from dictamen.models.tag_maps import attach_tag_maps
@@ -47,7 +47,9 @@ def save_model(folder: Path, model: nn.Module, card: ModelCard) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".partial-{folder.name}-"))
         try:
-            save_file(tensors, temporary / WEIGHTS, metadata={"format": "pt", "dictamen": str(FORMAT_VERSION)})
+            with atomic_path(temporary / WEIGHTS) as weights:  # which others may read, as they may all else
+                # one entry: safetensors writes several in an order of chance, and equal weights in unequal bytes
+                save_file(tensors, weights, metadata={"format": "pt"})
             write_json(temporary / CARD, card.model_dump(mode="json"))
             write_text(temporary / README, readme(card))
             temporary.chmod(0o755)

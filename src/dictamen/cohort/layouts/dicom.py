@@ -15,8 +15,8 @@ from dictamen.cohort.manifest import Problem
 from dictamen.cohort.source import Source, SourceStudy, gather
 from dictamen.cohort.study_ids import unique_ids
 from dictamen.errors import InputError
-from dictamen.imaging.dicom.files import ZIP_SUFFIX, Part, parts
-from dictamen.imaging.dicom.series import ALL, ONLY, Found, Series, by_study, choose, find_series
+from dictamen.imaging.dicom.files import ZIP_SUFFIX, Part, indexed, parts
+from dictamen.imaging.dicom.series import ALL, ONLY, Found, Series, by_study, choose, could_be_volumes, find_series
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ def dicom_studies(path: Path, *, series: str = ONLY, modality: str | None = None
         InputError: an archive or file that can't be read.
         UsageError: no series has the number or UID `series`.
     """
+    path = indexed(path)
     found_there = find_series(path)
     studies = by_study(found_there.series)
     trails = [_trail(found) for found in studies]
@@ -89,9 +90,8 @@ def _of_study(found: Sequence[Series], names: tuple[str, str], rule: str, modali
             chosen = choose(found, rule, where=where, modality=modality)
             yield _one(names, chosen)
             return
-        for one in found:
-            if one.slices > 1 and modality in (None, one.modality):
-                yield _one((f"{names[0]}_{one.number}", f"{names[1]}_{one.number}"), one)
+        for one in could_be_volumes(found, modality):
+            yield _one((f"{names[0]}_{one.number}", f"{names[1]}_{one.number}"), one)
     except InputError as error:
         yield DicomStudy(names, found[0].source, error=error)
 

@@ -23,8 +23,13 @@ LARGEST_MEMBER_BYTES = 4 << 30
 """An enhanced multi-frame CT of 4000 slices; a larger member of an archive is refused before it is unpacked."""
 MOST_ZIP_RATIO = 1032
 """Deflate can't shrink data by more (zlib's own documentation): a header that says so lies."""
-NOT_DICOM = frozenset({"DICOMDIR"})
-"""An index of other files: has the magic, but no image."""
+DICOMDIR = "DICOMDIR"
+"""An index of other files, on discs: has the magic, but no image."""
+FIRST_GROUPS, LAST_FIRST_ELEMENT = (0x0002, 0x0008), 0x0018
+"""With what an object begins that was stored without preamble and magic: groups, and the highest element of them."""
+FIRST_TYPES = frozenset({b"UL", b"OB", b"CS", b"DA", b"TM", b"UI", b"SH"})
+LONGEST_FIRST_VALUE = 256
+"""Bytes of its first value."""
 
 
 @dataclass(frozen=True, order=True)
@@ -81,7 +86,7 @@ def parts(path: Path, unreadable: list[InputError]) -> Iterator[Part]:
                 yield from _members(file)
             except InputError as error:
                 unreadable.append(error)
-        elif file.name not in NOT_DICOM and _is_dicom_file(file):
+        elif not _is_index(file.name) and _is_dicom_file(file):
             yield Part(file)
 
 
@@ -116,15 +121,33 @@ def _is_dicom_file(path: Path) -> bool:
         return False
 
 
+def indexed(path: Path) -> Path:
+    """The folder that is meant by a DICOMDIR; any other path as it is."""
+    return path.parent if _is_index(path.name) and path.is_file() else path
+
+
+def _is_index(name: str) -> bool:
+    return name.upper() == DICOMDIR
+
+
 def _is_dicom(start: bytes) -> bool:
-    return start[PREAMBLE_BYTES:] == MAGIC
+    return start[PREAMBLE_BYTES:] == MAGIC or has_no_preamble(start)
+
+
+def has_no_preamble(start: bytes) -> bool:
+    """Whether these first bytes are those of an object as old archives store it: its elements and nothing before."""
+    if len(start) < PREAMBLE_BYTES or start[PREAMBLE_BYTES : PREAMBLE_BYTES + len(MAGIC)] == MAGIC:
+        return False
+    group, element = (int.from_bytes(start[at : at + 2], "little") for at in (0, 2))
+    explicit, length = start[4:6] in FIRST_TYPES, int.from_bytes(start[4:8], "little")
+    return group in FIRST_GROUPS and element <= LAST_FIRST_ELEMENT and (explicit or length <= LONGEST_FIRST_VALUE)
 
 
 def _members(path: Path) -> Iterator[Part]:
     try:
         with zipfile.ZipFile(path) as archive:
             for info in sorted(archive.infolist(), key=lambda info: info.filename):
-                if info.is_dir() or _clean(info.filename)[-1:] in ([], ["DICOMDIR"]):
+                if info.is_dir() or not (names := _clean(info.filename)) or _is_index(names[-1]):
                     continue
                 if info.flag_bits & 1:
                     raise InputError(

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dictamen.errors import InputError
-from dictamen.imaging.dicom.files import Part
+from dictamen.imaging.dicom.files import MAGIC, PREAMBLE_BYTES, Part, has_no_preamble
 
 if TYPE_CHECKING:
     from pydicom import Dataset
+    from pydicom.uid import UID
 
 MODALITIES = frozenset({"CT", "MR", "PT"})
 """Modalities whose series are volumes of numbers."""
@@ -80,14 +81,14 @@ class Instance:
 
 
 def read_instance(part: Part) -> Instance | None:
-    """Read one header; None for objects that are no cross-sectional image (reports, segmentations, doses...).
+    """Read one header; None for objects that are no cross-sectional image (reports, segmentations, doses, raw data...).
 
     Raises:
         InputError: the file can't be read, or ends before it has said what it is.
     """
     header = read_dataset(part, pixels=False)
     modality = _text(header, "Modality")
-    if modality and modality not in MODALITIES:
+    if (modality and modality not in MODALITIES) or _is_no_image(header):
         return None
     image, series, study = (_text(header, f"{level}InstanceUID") for level in ("SOP", "Series", "Study"))
     if not (modality and image and series and study and "Rows" in header):
@@ -133,7 +134,12 @@ def read_dataset(part: Part, *, pixels: bool) -> Dataset:
 
     try:
         with part.open() as file, dicom_errors(part, "The DICOM header is damaged."):
-            return dcmread(file, stop_before_pixels=not pixels)
+            bare = has_no_preamble(file.read(PREAMBLE_BYTES + len(MAGIC)))
+            file.seek(0)
+            dataset = dcmread(file, stop_before_pixels=not pixels, force=bare)
+            if bare and "TransferSyntaxUID" not in dataset.file_meta:
+                dataset.file_meta.TransferSyntaxUID = _syntax(dataset)
+            return dataset
     except MemoryError as error:  # a damaged length asks for gigabytes at once
         raise InputError(
             "The DICOM file announces more than memory holds.",
@@ -158,6 +164,24 @@ def dicom_errors(part: Part, what: str) -> Iterator[None]:
         ) from error
 
 
+def _syntax(dataset: Dataset) -> UID:
+    """How an object without a file header was found to be written; what is compressed says so itself."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    implicit, little = dataset.original_encoding
+    return ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+
+
+def _is_no_image(header: Dataset) -> bool:
+    """Whether the object says that it is an index, raw data, spectra or notes of the scanner's maker."""
+    from pydicom.uid import UID
+
+    if "DirectoryRecordSequence" in header:
+        return True
+    is_whole = "SeriesInstanceUID" in header  # comes long after the class, before rows
+    return is_whole and "Rows" not in header and "Image Storage" not in UID(_text(header, "SOPClassUID")).name
+
+
 def _patient(header: Dataset) -> str:
     """Empty where nobody says who it is."""
     words = [_text(header, name) for name in ("PatientID", "IssuerOfPatientID")]
@@ -167,9 +191,8 @@ def _patient(header: Dataset) -> str:
 def _check_pixels(header: Dataset, part: Part) -> None:
     colour = _text(header, "PhotometricInterpretation")
     if _number(header, "SamplesPerPixel") not in (None, 1) or colour not in ("MONOCHROME2", "MONOCHROME1", ""):
+        # MONOCHROME1 is shown dark for bright, but its numbers mean the same (PS3.3 C.7.6.3.1.2)
         raise InputError("The image is in colour.", where=part, got=colour, expected="MONOCHROME2")
-    if colour == "MONOCHROME1":
-        raise InputError("The image is inverted.", where=part, got=colour, expected="MONOCHROME2")
     sides = _number(header, "Rows") or 0, _number(header, "Columns") or 0
     if not all(1 < side <= LARGEST_SIDE for side in sides):
         raise InputError("The slices have an impossible size.", where=part, got=sides, expected=f"2 to {LARGEST_SIDE}")

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,6 +32,12 @@ SERIES_NUMBERS = {"SEG": 9001, "SR": 9002}
 """Out of the way of what a scanner counts."""
 ON_GRID_TOLERANCE = 0.05
 """Part of a voxel by which a frame may be off the grid that it is read onto."""
+
+MAY_BE_EMPTY = (
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate", "StudyTime"),
+    *("AccessionNumber", "ReferringPhysicianName"),
+)
+"""Must be there by the standard, with or without a value (type 2)."""
 
 Form = Literal["binary", "labelmap"]
 
@@ -62,7 +69,7 @@ class Algorithm:
     name: str
     model: str
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Of dictamen and of the weights."""
         return f"{version('dictamen')} {self.model}"
@@ -95,7 +102,9 @@ def source_of(series: Series, stacked: Stack) -> Source:
             where=series.source,
             next_step="predict without --dicom",
         )
-    headers = tuple(_usable(read_dataset(part, pixels=False)) for part in parts)
+    headers = tuple(read_dataset(part, pixels=False) for part in parts)
+    for header in headers:
+        _make_usable(header, headers[0], stacked)
     if multi_frame:
         order = sorted(range(len(stacked.frames)), key=lambda place: stacked.frames[place].index)
         return Source(headers, tuple(order))
@@ -238,14 +247,26 @@ def writing(what: str) -> Iterator[None]:
         ) from error
 
 
-def _usable(header: Dataset) -> Dataset:
-    """The header without values that the standard forbids and highdicom refuses to copy."""
+def _make_usable(header: Dataset, first: Dataset, stacked: Stack) -> None:
+    """Mend what highdicom refuses to copy: values that the standard forbids or misses, and differences between slices
+    that `stacked` has tolerated."""
+    from pydicom.uid import generate_uid
+
     if str(header.get("PatientSex", "")) not in ("M", "F", "O", ""):
         header.PatientSex = ""
-    for name in ("AccessionNumber", "StudyID", "PatientID", "ReferringPhysicianName", "PatientName"):
+    for name in MAY_BE_EMPTY:
         if name not in header:
             setattr(header, name, "")
-    return header
+    if not header.get("FrameOfReferenceUID"):
+        header.FrameOfReferenceUID = generate_uid(entropy_srcs=[str(header.SeriesInstanceUID), "frame of reference"])
+    for name in ("ImageOrientationPatient", "PixelSpacing"):
+        if name in header:
+            setattr(header, name, first[name].value)
+    shared = (header.get("SharedFunctionalGroupsSequence") or [{}])[0]
+    places = shared.get("PixelMeasuresSequence", ()) if "PerFrameFunctionalGroupsSequence" in header else [header]
+    for place in places:
+        if not place.get("SliceThickness"):
+            place.SliceThickness = f"{stacked.step_mm:.6g}"
 
 
 def _description(number: int, segment: Segment, algorithm: Algorithm) -> Any:

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from dictamen.errors import InputError, UsageError
-from dictamen.imaging.dicom.files import Part, fingerprint, parts
+from dictamen.imaging.dicom.files import Part, fingerprint, indexed, parts
 from dictamen.imaging.dicom.headers import Frame, Instance, read_instance
-from dictamen.imaging.dicom.stack import Stack, stack
+from dictamen.imaging.dicom.stack import COSINE_TOLERANCE, Stack, stack
 
 ONLY, LARGEST, THINNEST, ALL = "only", "largest", "thinnest", "all"
 RULES = {
@@ -75,6 +75,17 @@ class Series:
         return sum(max(1, len(instance.frames)) for instance in self.instances)
 
     @property
+    def is_scout(self) -> bool:
+        """Whether it consists of localizers alone."""
+        return all(instance.is_localizer for instance in self.instances)
+
+    @property
+    def is_in_one_direction(self) -> bool:
+        """Whether at least two slices can be placed, all in parallel; not so screen captures and three-plane scouts."""
+        directions = np.array([frame.orientation for frame in self.frames])
+        return len(directions) > 1 and bool(np.abs(directions - directions[0]).max() <= COSINE_TOLERANCE)
+
+    @property
     def step_mm(self) -> float:
         """The usual distance from slice to slice; infinite where there is none."""
         frames = self.frames
@@ -130,13 +141,14 @@ def find_series(path: Path) -> Found:
     """Every series of images below a path.
 
     Args:
-        path: a DICOM file, a folder at any depth, or a zip archive.
+        path: a DICOM file, a folder at any depth (or the DICOMDIR in it), or a zip archive.
 
     Raises:
         InputError: nothing there.
     """
     if not path.exists():
         raise InputError("The input does not exist.", where=path)
+    path = indexed(path)
     return _find(path, fingerprint(path))
 
 
@@ -162,7 +174,7 @@ def choose(found: Sequence[Series], rule: str = ONLY, *, where: object, modality
                 expected=f"{', '.join(RULES)}, or one of: {_listed(found)}",
             )
         return by_name[0]
-    candidates = [one for one in found if one.slices > 1 and modality in (None, one.modality)]
+    candidates = could_be_volumes(found, modality)
     if not candidates:
         for problem in (instance.problem for one in found for instance in one.instances if instance.problem):
             raise problem
@@ -184,6 +196,13 @@ def choose(found: Sequence[Series], rule: str = ONLY, *, where: object, modality
             next_step="say --series largest, thinnest, all, a number or a UID, or give the folder of one series",
         )
     return candidates[0]
+
+
+def could_be_volumes(found: Iterable[Series], modality: str | None = None) -> list[Series]:
+    """The series of a study among which to choose: of several slices, no scouts; where there are others, no series
+    whose slices can't be placed or lie in several directions (screen captures, scouts that don't say so)."""
+    several = [one for one in found if one.slices > 1 and modality in (None, one.modality) and not one.is_scout]
+    return [one for one in several if one.is_in_one_direction] or several
 
 
 def by_study(found: Iterable[Series]) -> list[tuple[Series, ...]]:

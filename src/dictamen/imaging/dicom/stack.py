@@ -45,6 +45,11 @@ class Stack:
     affine: AffineArray
     tilt_degrees: float
 
+    @property
+    def step_mm(self) -> float:
+        """From slice to slice along their normal."""
+        return float(np.linalg.norm(self.affine[:3, 2]) * np.cos(np.radians(self.tilt_degrees)))
+
 
 def stack(frames: Sequence[Frame], where: object) -> Stack:
     """Order the frames of one series.
