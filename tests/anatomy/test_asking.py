@@ -111,3 +111,11 @@ def test_what_lies_within_what(part: str, whole: str, below: bool) -> None:
 def test_what_anatomy_keeps_apart(one: str, other: str, apart: bool) -> None:
     assert asking.are_disjoint(one, other) is apart
     assert asking.are_disjoint(other, one) is apart
+
+
+@pytest.mark.parametrize(
+    ("prompt", "label"),
+    [("Bladder", "urinary_bladder"), ("urinary bladder", "bladder"), ("caudate lobe", "liver_segment_1")],
+)
+def test_what_reports_and_label_maps_name_otherwise_is_one_label(prompt: str, label: str) -> None:
+    assert asking.understand(prompt, ("liver", label)).label == label

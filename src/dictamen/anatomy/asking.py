@@ -83,7 +83,7 @@ def texts(label: str) -> tuple[str, ...]:
     """
     known = knowledge.load()
     if label in known:
-        names = known[label].words
+        names = (*known[label].words, *(known[SAME[label]].words if label in SAME else ()))
     else:
         lesion = lesion_labels.parse(label)
         own = [word for word in normalise(label).split() if word in LESION_WORDS]
@@ -105,6 +105,14 @@ def texts(label: str) -> tuple[str, ...]:
                 )
             )
     return tuple(dict.fromkeys(normal(name) for name in names))
+
+
+SAME = {
+    one: other
+    for pair in (("bladder", "urinary_bladder"), ("liver_caudate_lobe", "liver_segment_1"))
+    for one, other in (pair, pair[::-1])
+}
+"""Two concepts that are one thing: as reports name it, and as label maps do."""
 
 
 @lru_cache(maxsize=65536)

@@ -4,6 +4,7 @@
     q_n      = what text n finds among the tokens (`query_decoder`)
     logits_n = k(q_n) . features + b(q_n)              at every voxel; k, b: MLPs with a linear last layer
              + sum over coarser levels i of upsampled k_i(q_n) . features_i, where `scales` is set
+    present_n = w . q_n + c + a max(logits_n)           what was found, and how sure its surest voxel is; a begins at 1
 
 The image is encoded once, however many texts are asked (`encode`), and texts are answered in any chunks (`decode`):
 nothing depends on which other texts are asked.
@@ -105,6 +106,7 @@ class PromptedNetwork(nn.Module):
         self.kernel = _kernel(query.width, features, bias=math.log(PRIOR / (1 - PRIOR)))
         self.kernels = nn.ModuleList(_kernel(query.width, n, bias=0.0) for n in coarse)
         self.presence = nn.Linear(query.width, 1)
+        self.evidence = nn.Parameter(torch.ones(1))
         self.register_buffer("table", torch.zeros(labels, dimension))
 
     def forward(
@@ -146,7 +148,8 @@ class PromptedNetwork(nn.Module):
             size = list(logits.shape[2:])
             for level in levels:
                 logits = logits + functional.interpolate(level, size=size, mode="trilinear", align_corners=False)
-        return PromptedOutput(logits, None, None, self.presence(queries)[..., 0], levels)
+        present = self.presence(queries)[..., 0] + self.evidence * logits.flatten(2).amax(2)
+        return PromptedOutput(logits, None, None, present, levels)
 
     @torch.no_grad()
     def write_table(self, texts: Sequence[str]) -> None:
