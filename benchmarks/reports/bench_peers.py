@@ -29,7 +29,7 @@ from dictamen.reports.batch import find
 from dictamen.reports.reader import Report
 
 RESULT = ROOT / "benchmarks" / "results" / "reports_peers.md"
-REPORTS = 100
+REPORTS = 300
 REPEATS = 2
 """Times that the reports are read by the clock."""
 

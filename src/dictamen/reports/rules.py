@@ -114,7 +114,8 @@ _PLACES, _NORMAL, _REMOVED = ("organ", "part"), ("normal", "clear", "again"), ("
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _said(text: str, heading: Heading, impression: bool, lexicon: Lexicon) -> Said:
+def said_by(text: str, heading: Heading, impression: bool, lexicon: Lexicon) -> Said:
+    """What the sentence `text` says under a heading; offsets count from its start."""
     statement = find_statement(text, heading, impression, lexicon)
     said = statement.mentions.keys()  # what is not said need not be looked for: most sentences say little
     organs = organ_mentions(statement) if not said.isdisjoint(_PLACES) else []
@@ -126,7 +127,7 @@ def _said(text: str, heading: Heading, impression: bool, lexicon: Lexicon) -> Sa
 def sentences_of(text: str, lexicon: Lexicon) -> list[tuple[Sentence, Said]]:
     """The sentences of a report, in order, each with what it says."""
     return [
-        (sentence, _said(text[sentence.start : sentence.end], sentence.section.heading, sentence.impression, lexicon))
+        (sentence, said_by(text[sentence.start : sentence.end], sentence.section.heading, sentence.impression, lexicon))
         for sentence in split_sentences(text, find_sections(text, lexicon), lexicon)
     ]
 
