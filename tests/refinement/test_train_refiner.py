@@ -15,7 +15,7 @@ from dictamen.refinement.batch import tensors
 from dictamen.refinement.case import make_case, regions_without_room
 from dictamen.refinement.config import RefineConfig, resolve
 from dictamen.refinement.edge_prior import edge_prior, inside_posterior
-from dictamen.refinement.train import _logits, _parts, train_refiner
+from dictamen.refinement.train import _logits, _parts, _Run, feedback_objective, train_refiner
 
 QUICK = RefineConfig(steps=30, batch=2)
 
@@ -44,6 +44,27 @@ def test_the_same_seed_gives_the_same_refiner_and_logs() -> None:
     second = train_refiner(made, config)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
     assert logged == [(step, ["band", "direction", "edge", "likely", "score", "total"]) for step in (3, 4)]
+
+
+def test_the_start_with_the_lowest_loss_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, runs = [case(seed)[0] for seed in range(2)], []
+    advance = _Run.advance
+
+    def counted(run: _Run, step: int) -> None:
+        if run not in runs:
+            runs.append(run)
+        advance(run, step)
+
+    monkeypatch.setattr(_Run, "advance", counted)
+    monkeypatch.setattr(_Run, "recent_loss", lambda run, _: [3.0, 1.0, 2.0][runs.index(run)])
+    told: list[tuple[int, int]] = []
+    trained = train_refiner(made, RefineConfig(steps=6, batch=1), progress=lambda *at: told.append(at))
+    assert [len(run.terms) for run in runs] == [2, 6, 2]
+    assert trained is runs[1].mean.model and told == [(n, 10) for n in range(1, 11)]
+    first, second = (run.refiner.network.state_dict() for run in runs[:2])
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    monkeypatch.undo()
+    assert _Run(made, QUICK, feedback_objective(QUICK), 0).recent_loss(5) == 0.0
 
 
 def test_large_cases_go_through_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

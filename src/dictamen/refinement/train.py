@@ -22,6 +22,10 @@ Objective = Callable[[Tensor, CaseTensors, list[int]], dict[str, Tensor]]
 """(logits [B, 1, X, Y, Z], the cases, their numbers) -> terms with "total"."""
 POOL = 4
 """Cases of so many batches are sorted by size, so that those of one batch need little padding."""
+TRIAL = 3
+"""Starts are compared after a third of the steps, by the mean loss of the last third of those."""
+APART = 1_000_003
+"""Between the seeds of two starts."""
 MOST_VOXELS = 2_000_000
 """At once: with their activations they take some 2 GB."""
 Progress = Callable[[int, int], None]
@@ -38,6 +42,7 @@ def train_refiner(
 ) -> Refiner:
     """Train on all cases that have feedback; the mean of the last weights is returned, in evaluation mode.
 
+    Some first weights learn one side of the errors alone, and their loss tells: several are tried, the best is kept.
     The cases of a step and their jitter are pure functions of (seed, step).
 
     Args:
@@ -45,7 +50,7 @@ def train_refiner(
         config: steps, rates, weights of the terms.
         objective: another loss, for comparison; then all cases are used.
         progress: called with (steps done, steps in all).
-        log: called every `log_every` steps with the step and the mean of each term.
+        log: called after the training, for every `log_every` steps, with the step and the mean of each term.
 
     Raises:
         InputError: no case has an answered region, or the loss is no longer finite.
@@ -60,35 +65,74 @@ def train_refiner(
         tables = balanced([case.targets for case in used if case.targets])
         used = [replace(case, targets=table) for case, table in zip(used, tables, strict=True)]
     loss_of = objective or feedback_objective(config)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        refiner = Refiner()
-    mean = ExponentialMovingAverage(refiner, decay=config.ema_decay)
-    optimizer = torch.optim.AdamW(refiner.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.1
-    )
-    sums: dict[str, float] = {}
-    for step in range(config.steps):
-        optimizer.zero_grad(set_to_none=True)
-        numbers = _batch(step, used, config)
-        for part in _parts(numbers, used):
-            share, cases_now = len(part) / len(numbers), tensors(*(used[number] for number in part))
-            image = _jittered(cases_now.image, step, part[0], config)
-            terms = loss_of(_logits(refiner, image, cases_now), cases_now, part)
+    trial = config.steps // TRIAL if config.starts > 1 else 0
+    runs = [_Run(used, config, loss_of, start) for start in range(config.starts if trial else 1)]
+    total = config.steps + trial * (len(runs) - 1)
+    for number, run in enumerate(runs):
+        for step in range(trial):
+            run.advance(step)
+            if progress:
+                progress(number * trial + step + 1, total)
+    best = min(runs, key=lambda run: run.recent_loss(trial // TRIAL))
+    for step in range(trial, config.steps):
+        best.advance(step)
+        if progress:
+            progress(total - config.steps + step + 1, total)
+    if log:
+        for last in [*range(config.log_every, config.steps, config.log_every), config.steps]:
+            first = (last - 1) // config.log_every * config.log_every
+            log(last, _means(best.terms[first:last]))
+    trained: Refiner = best.mean.model  # type: ignore[assignment]  # a copy of what it was made of
+    return trained.eval()
+
+
+class _Run:
+    """A refiner under training, from the `start`-th first weights."""
+
+    def __init__(self, cases: Sequence[RefineCase], config: RefineConfig, loss_of: Objective, start: int) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed + start * APART)
+            self.refiner = Refiner()
+        self.cases, self.config, self.loss_of = cases, config, loss_of
+        self.mean = ExponentialMovingAverage(self.refiner, decay=config.ema_decay)
+        self.optimizer = torch.optim.AdamW(
+            self.refiner.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.1
+        )
+        self.terms: list[dict[str, float]] = []
+
+    def advance(self, step: int) -> None:
+        """One step; the same cases for every start."""
+        self.optimizer.zero_grad(set_to_none=True)
+        numbers, sums = _batch(step, self.cases, self.config), dict[str, float]()
+        for part in _parts(numbers, self.cases):
+            share, cases_now = len(part) / len(numbers), tensors(*(self.cases[number] for number in part))
+            image = _jittered(cases_now.image, step, part[0], self.config)
+            terms = self.loss_of(_logits(self.refiner, image, cases_now), cases_now, part)
             (share * terms["total"]).backward()  # type: ignore[no-untyped-call]  # torch's annotation lacks it
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + share * float(value.detach())
-        torch.nn.utils.clip_grad_norm_(refiner.parameters(), config.gradient_clip)
-        optimizer.step()
-        schedule.step()
-        mean.update(refiner)
-        if (step + 1) % config.log_every == 0 or step + 1 == config.steps:
-            sums = _flush(sums, step + 1, config, log)
-        if progress:
-            progress(step + 1, config.steps)
-    trained: Refiner = mean.model  # type: ignore[assignment]  # a copy of what it was made of
-    return trained.eval()
+        if not all(np.isfinite(value) for value in sums.values()):
+            raise InputError(
+                "The loss of the refiner is no longer finite.",
+                where=f"step {step + 1}",
+                next_step="lower the learning rate",
+            )
+        torch.nn.utils.clip_grad_norm_(self.refiner.parameters(), self.config.gradient_clip)
+        self.optimizer.step()
+        self.schedule.step()
+        self.mean.update(self.refiner)
+        self.terms.append(sums)
+
+    def recent_loss(self, steps: int) -> float:
+        """Mean of the last `steps` losses, at least one; 0 before the first."""
+        return _means(self.terms[-max(steps, 1) :]).get("total", 0.0)
+
+
+def _means(terms: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: sum(one[name] for one in terms) / len(terms) for name in (terms[0] if terms else ())}
 
 
 def feedback_objective(config: RefineConfig) -> Objective:
@@ -154,15 +198,3 @@ def _jittered(image: Tensor, step: int, first: int, config: RefineConfig) -> Ten
     gain, shift = torch.from_numpy(change).to(image.dtype)
     changed: Tensor = image * (1 + gain) + shift
     return changed.clamp(-1, 1)
-
-
-def _flush(sums: dict[str, float], step: int, config: RefineConfig, log: Log | None) -> dict[str, float]:
-    seen = (step - 1) % config.log_every + 1
-    means = {name: value / seen for name, value in sums.items()}
-    if not all(np.isfinite(value) for value in means.values()):
-        raise InputError(
-            "The loss of the refiner is no longer finite.", where=f"step {step}", next_step="lower the learning rate"
-        )
-    if log:
-        log(step, means)
-    return {}
