@@ -119,3 +119,19 @@ def test_what_anatomy_keeps_apart(one: str, other: str, apart: bool) -> None:
 )
 def test_what_reports_and_label_maps_name_otherwise_is_one_label(prompt: str, label: str) -> None:
     assert asking.understand(prompt, ("liver", label)).label == label
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "left-sided kidney",
+        "Left sided kidney",
+        "the kidney on the left",
+        "kidney on the patient's left side",
+        "ren sinister",
+        "kidney, L",
+        "left-hand side kidney",
+    ],
+)
+def test_a_side_may_be_said_in_many_ways(prompt: str) -> None:
+    assert asking.understand(prompt, ("kidney_right", "kidney_left")).label == "kidney_left"

@@ -107,6 +107,13 @@ def texts(label: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(normal(name) for name in names))
 
 
+_SAID_SIDES = (
+    (re.compile(r"\b(left|right)[ -](?:hand[ -])?sided?\b"), r"\1"),
+    (re.compile(r"\b(?:on|at) the (?:patient's )?(left|right)\b"), r"\1"),
+    (re.compile(r"\bsinist(?:er|ra|rum)\b"), "left"),
+    (re.compile(r"\bdext(?:er|ra|rum)\b"), "right"),
+)
+"""Other ways to say a side in the name of a structure."""
 SAME = {
     one: other
     for pair in (("bladder", "urinary_bladder"), ("liver_caudate_lobe", "liver_segment_1"))
@@ -125,18 +132,25 @@ def understand(prompt: str, labels: tuple[str, ...]) -> Asked:
     text = normal(prompt)
     if not re.search(r"[^\W_]", text):
         raise InputError("The prompt has no word.", got=repr(prompt), expected='words such as "left kidney"')
-    index = _index(labels)
-    label = prompt if prompt in labels else index.get(normalise(text)) or _lesion(text, labels)
+    index, named = _index(labels), _with_plain_side(text)
+    label = prompt if prompt in labels else index.get(normalise(named)) or _lesion(named, labels)
     if label is not None:
         return Asked(prompt, texts(label)[0], "name", label, label)
-    concept = knowledge.load().find(text)
+    concept = knowledge.load().find(named)
     if concept is not None and concept.id in labels:
         return Asked(prompt, texts(concept.id)[0], "name", concept.id, concept.id)
     if concept is not None:
         return Asked(prompt, normal(concept.name), "concept", None, concept.id, _nearest(text, index))
-    if len(text.split()) <= LONGEST_NAME and (near := _misspelt(text, index)):
+    if len(named.split()) <= LONGEST_NAME and (near := _misspelt(named, index)):
         return Asked(prompt, texts(near)[0], "spelling", near, near, _nearest(text, index))
     return Asked(prompt, text, "text", None, None, _nearest(text, index))
+
+
+def _with_plain_side(text: str) -> str:
+    """The text with its side as one word: "left-sided kidney", "kidney on the left side", "ren sinister"."""
+    for pattern, side in _SAID_SIDES:
+        text = pattern.sub(side, text)
+    return text
 
 
 def mirrored(text: str) -> str:
