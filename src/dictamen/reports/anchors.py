@@ -333,8 +333,7 @@ def _is_largest_of(statement: Statement, anchor: Anchor, mention: Mention) -> bo
     """Whether the word names the largest of the group before: "nodes, the largest of which was the hilar node"."""
     if not (anchor.plural or anchor.node) or mention.term.plural or mention.first - anchor.last > _HEDGED_WORDS:
         return False
-    gap = statement.text[anchor.end : mention.start]
-    if ";" in gap or statement.word(mention.first - 1) in _INDEFINITE or " an " in gap[-20:]:
+    if ";" in statement.text[anchor.end : mention.start] or _is_indefinite(statement, mention):
         return False
     return any(anchor.end <= cue.start < mention.start for cue in statement.of("group", "largest"))
 

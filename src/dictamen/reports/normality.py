@@ -88,12 +88,11 @@ def cleared(
     statement: Statement, structure: str, organ: OrganMention | None, *, limited: bool = False
 ) -> OrganStatement:
     """ "Normal" or "no lesion" of an organ, on one side where one is named with it."""
-    span = (0, statement.end)
     sided = statement.lexicon.attribute("organ", structure, "sided", False)
     side = _side(statement, organ) if organ and sided else None
     if sided and organ is None and structure in statement.heading.organs:
         side = statement.heading.side
-    return OrganStatement(structure, side, span, limited)
+    return OrganStatement(structure, side, limited)
 
 
 def _side(statement: Statement, organ: OrganMention) -> Literal["left", "right"] | None:
@@ -108,13 +107,12 @@ def _side(statement: Statement, organ: OrganMention) -> Literal["left", "right"]
 
 def removed_statements(statement: Statement, mentioned: list[OrganMention]) -> list[OrganStatement]:
     """Organs that were taken out: "status post cholecystectomy", "the gallbladder has been resected"."""
-    span = (0, statement.end)
     found = []
     for mention in statement.of("removed"):
         sided = statement.lexicon.attribute("organ", mention.value, "sided", False)
         side = _before(statement, mention) if sided else None
         if not sided or side is not None or statement.word(mention.first - 1) in ("total", "bilateral"):
-            found.append(OrganStatement(mention.value, side, span))
+            found.append(OrganStatement(mention.value, side))
     for cue in statement.of("absent"):
         for organ in mentioned:
             gap = cue.first - organ.mention.last

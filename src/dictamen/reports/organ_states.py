@@ -18,12 +18,12 @@ LIMITED = 0.7
 
 
 class OrganStatement(NamedTuple):
-    """ "Normal", "no lesion" or "removed", said of one organ (or one side)."""
+    """ "Normal", "no lesion" or "removed", said of one organ (or one side); `span` is that of its sentence."""
 
     structure: str
     side: Literal["left", "right"] | None
-    span: Span
     limited: bool = False
+    span: Span = (0, 0)
 
     @property
     def key(self) -> str:
