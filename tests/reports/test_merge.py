@@ -53,3 +53,28 @@ def test_equal_sizes_are_preferred_to_equal_places() -> None:
         "IMPRESSION: Cyst in the left kidney measuring 21 mm."
     )
     assert sizes(text) == [(), (21.0,)]
+
+
+def test_a_sentence_said_again_is_read_again() -> None:
+    said = "There is a cyst in the left kidney."
+    measured = read_report(f"{said} It measures 14 mm.", "A").findings
+    assert [finding.diameters_mm for finding in measured] == [(14.0,)]
+    assert [finding.diameters_mm for finding in read_report(said, "B").findings] == [()]
+
+
+@pytest.mark.parametrize(
+    ("said", "mentions"),
+    [
+        ("Metastases in the liver and spleen.\nIMPRESSION: Liver metastases.", [1, 0]),
+        (
+            "Adrenal nodules. They measure 14 mm on the right and 12 mm on the left.\nIMPRESSION: Right adrenal nodule.",
+            [1, 0],
+        ),
+        (
+            "Liver metastases of 14 mm in segment 2 and 12 mm in segment 7.\nIMPRESSION: Metastasis in segment 7.",
+            [0, 1],
+        ),
+    ],
+)
+def test_a_mention_counts_for_one_of_two_lesions(said: str, mentions: list[int]) -> None:
+    assert [len(finding.mentions) for finding in read_report(said, "S").findings] == mentions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from dictamen.reports import describe
 from dictamen.reports.anchors import Anchor, kind_of
@@ -29,6 +29,19 @@ class Context:
     unplaced: Draft | None = None
 
 
+class ContextError(Exception):
+    """How a sentence is read depends on what stands before it."""
+
+
+class Unknown(Context):
+    """What stands before a sentence that is read by itself, outside of lists; who asks for it gets `ContextError`."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("last", "topic", "distractor_last"):
+            raise ContextError
+        return super().__getattribute__(name)
+
+
 def opens_with_anaphor(statement: Statement) -> bool:
     return any(cue.first <= 2 for cue in statement.of("anaphor", "it"))
 
@@ -41,30 +54,28 @@ def continues_last(statement: Statement, anchor: Anchor, context: Context) -> bo
         return False
     if _is_question(statement):
         return True
-    last = context.last
-    named = statement.of("part") or [
-        organ for organ in statement.of("organ") if last is None or organ.value != last.structure
-    ]
-    if not named and any(
-        hedge.first < _HEDGE_OPENS and hedge.end <= anchor.start for hedge in statement.of("hedge", "kind")
-    ):
+    hedges = statement.of("hedge", "kind")
+    hedged = any(hedge.end <= anchor.start for hedge in hedges)
+    opens = hedged and any(hedge.first < _HEDGE_OPENS and hedge.end <= anchor.start for hedge in hedges)
+    closes = anchor.first <= _HEDGE_OPENS and any(
+        0 <= hedge.first - anchor.last <= 1 and statement.last - hedge.last <= 1 for hedge in hedges
+    )
+    if (opens or closes) and not _names_place(statement, context):
         return True
-    if (
-        not named
-        and anchor.first <= _HEDGE_OPENS
-        and any(
-            0 <= hedge.first - anchor.last <= 1 and statement.last - hedge.last <= 1
-            for hedge in statement.of("hedge", "kind")
-        )
-    ):
-        return True
-    hedged = any(hedge.end <= anchor.start for hedge in statement.of("hedge", "kind"))
     if opens_with_anaphor(statement) and (hedged or anchor.definite):
         return True
     if statement.of("part") or statement.impression:
         return False
     bare = anchor.plural and anchor.first == 0 and statement.word(anchor.last) not in _PREPOSITIONS
     return bare or (anchor.definite and anchor.first <= 1)
+
+
+def _names_place(statement: Statement, context: Context) -> bool:
+    """Whether the sentence names a part, or an organ other than that of the lesion before."""
+    organs = statement.of("organ")
+    if statement.of("part") or not organs:
+        return bool(statement.of("part"))
+    return context.last is None or any(organ.value != context.last.structure for organ in organs)
 
 
 def _names_largest(statement: Statement, anchor: Anchor) -> bool:
@@ -91,10 +102,13 @@ def complete(statement: Statement, context: Context, made: Draft) -> None:
 _OTHER_SIDE: dict[str, Literal["left", "right"]] = {"left": "right", "right": "left"}
 
 
+_TOLD_BY_LAST = frozenset(["same", "ipsilateral", "contralateral", "similar"])
+
+
 def adopt_from_last(statement: Statement, made: list[Draft], context: Context) -> None:
     """Places told by the lesion before: "in the same lobe", "the contralateral adrenal"; "similar" tells the kind."""
-    last, words = context.last, statement.tokens.words
-    if last is None:
+    words = statement.tokens.words
+    if _TOLD_BY_LAST.isdisjoint(words) or (last := context.last) is None:
         return
     for draft in made:
         if "same" in words and not draft.place and draft.structure == last.structure:
@@ -128,11 +142,13 @@ _REFERRING = frozenset(["described", "these", "those", "some", "most", "all", "a
 
 def means_distractor(statement: Statement, anchor: Anchor, context: Context) -> bool:
     """Whether "the described lesions" are the opacities of the sentence before, which are none."""
-    if not context.distractor_last or anchor.kind != "uncertain" or statement.measurements:
+    if anchor.kind != "uncertain" or statement.measurements:
         return False
     words = {statement.word(index) for index in range(anchor.first - 2, anchor.first)}
-    named_before = context.last is not None and context.last.structure == context.topic
-    return bool(words & _REFERRING) or ("the" in words and not named_before)
+    refers = not words.isdisjoint(_REFERRING)
+    if not (refers or "the" in words) or not context.distractor_last:
+        return False
+    return refers or context.last is None or context.last.structure != context.topic
 
 
 def listed_as_node(statement: Statement, anchor: Anchor, context: Context) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from dictamen.interval import Interval
@@ -92,6 +92,10 @@ class Draft:
         """Let the spans, so far within a sentence that begins at `offset`, count from the start of the report."""
         self.span = (self.span[0] + offset, self.span[1] + offset)
         self.sentence = (self.sentence[0] + offset, self.sentence[1] + offset)
+
+    def copy(self) -> Draft:
+        """A draft that changes apart from this one."""
+        return replace(self, slices=[*self.slices], mentions=[*self.mentions])
 
     @property
     def diameters_mm(self) -> tuple[float, ...]:

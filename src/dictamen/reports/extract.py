@@ -11,6 +11,8 @@ from dictamen.reports import describe
 from dictamen.reports.anchors import Anchor, find_anchors
 from dictamen.reports.discourse import (
     Context,
+    ContextError,
+    Unknown,
     adopt_from_last,
     complete,
     continues_last,
@@ -47,7 +49,7 @@ def read_anchors(statement: Statement, organs: list[OrganMention], context: Cont
     home = _Home(None, None, "none")
     for index, anchor in enumerate(anchors):
         said = assertion(statement, anchor, anchors)
-        goes_on = context.last is not None and continues_last(statement, anchor, context)
+        goes_on = continues_last(statement, anchor, context) and context.last is not None
         before = home
         home = _home(statement, anchor, organs, anchors, context, goes_on=goes_on)
         if home.structure is None and statement.word(anchor.first) == "one":  # "a myoma and another one"
@@ -77,6 +79,32 @@ def read_anchors(statement: Statement, organs: list[OrganMention], context: Cont
     if not anchors and loose:
         drafts += _without_anchor(statement, loose, organs, context)
     return drafts, denied
+
+
+class Alone(NamedTuple):
+    """What a sentence states wherever it stands: drafts, organs free of lesions, a lesion without an organ."""
+
+    drafts: list[Draft]
+    denied: Denied
+    unplaced: Draft | None
+
+    def copies(self, offset: int) -> tuple[list[Draft], Draft | None]:
+        """The drafts and the lesion without an organ, for a report where the sentence begins at `offset`."""
+        made = {id(draft): draft.copy() for draft in (*self.drafts, *filter(None, [self.unplaced]))}
+        for draft in made.values():
+            draft.move(offset)
+            draft.group = made.get(id(draft.group))
+        return [made[id(draft)] for draft in self.drafts], made.get(id(self.unplaced))
+
+
+def read_alone(statement: Statement, organs: list[OrganMention]) -> Alone | None:
+    """What `read_anchors` reads outside of lists; None if it depends on the sentences before."""
+    context = Unknown()
+    try:
+        drafts, denied = read_anchors(statement, organs, context)
+    except ContextError:
+        return None
+    return Alone(drafts, denied, context.unplaced)
 
 
 class _Home(NamedTuple):
@@ -177,6 +205,7 @@ def _also(
             structure=each.structure,
             place=find_place(statement, each.structure, each.mention.start - 20, each.mention.end, each.mention.start),
             slices=[],
+            mentions=[],
         )
         for each in unique.values()
         if not statement.lexicon.attribute("organ", each.structure, "compartment", False)
@@ -326,7 +355,12 @@ def _one_of_several(
         template = replace(template, structure=structure, place=Place())
     old = [measurement.values_mm for measurement in prior if size.end <= measurement.start < high]
     draft = replace(
-        template, count=describe.counted(statement, size), plural=False, place=own if own else template.place, slices=[]
+        template,
+        count=describe.counted(statement, size),
+        plural=False,
+        place=own if own else template.place,
+        slices=[],
+        mentions=[],
     )
     draft.prior_diameters_mm = old[0] if old else ()
     draft.span = (size.start, size.end)
@@ -339,8 +373,8 @@ def _each_of_pair(statement: Statement, last: Draft, sizes: list[Measurement]) -
     if len(set(places)) < len(places):
         return []
     drafts = [
-        replace(last, place=place, measurement=size, count=Interval.exact(1), plural=False, slices=[], antecedent=None,
-                span=(size.start, size.end), sentence=(0, statement.end))
+        replace(last, place=place, measurement=size, count=Interval.exact(1), plural=False, slices=[], mentions=[],
+                antecedent=None, span=(size.start, size.end), sentence=(0, statement.end))
         for place, size in zip(places, sizes, strict=True)
     ]  # fmt: skip
     last.place, last.measurement, last.count, last.plural = places[0], sizes[0], Interval.exact(1), False

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from dictamen.reports.discourse import Context, heads_list, listed_by_heading, opens_list, origin, unlocated
 from dictamen.reports.drafts import Draft
-from dictamen.reports.extract import read_anchors
+from dictamen.reports.extract import Alone, read_alone, read_anchors
 from dictamen.reports.lexicon import Lexicon, load
 from dictamen.reports.link import OrganMention, organ_mentions
 from dictamen.reports.merge import merge
@@ -101,12 +101,20 @@ def _findings(drafts: list[Draft], study_id: str) -> tuple[Finding, ...]:
 
 
 class Said(NamedTuple):
-    """What a sentence says wherever it stands; reports repeat theirs, so that it is remembered."""
+    """What a sentence says wherever it stands; reports repeat theirs, so that it is remembered.
+
+    `about`: the organ that it leaves as topic. `distractor`: it names what looks like a lesion and is none. `lists`:
+    it announces a list of lesions.
+    """
 
     statement: Statement
     organs: list[OrganMention]
     normal: list[OrganStatement]
     removed: list[OrganStatement]
+    alone: Alone | None
+    about: str | None
+    distractor: bool
+    lists: bool
 
 
 _PLACES, _NORMAL, _REMOVED = ("organ", "part"), ("normal", "clear", "again"), ("removed", "absent")
@@ -121,7 +129,10 @@ def said_by(text: str, heading: Heading, impression: bool, lexicon: Lexicon) -> 
     organs = organ_mentions(statement) if not said.isdisjoint(_PLACES) else []
     normal = normal_statements(statement, organs) if not said.isdisjoint(_NORMAL) else []
     removed = removed_statements(statement, organs) if not said.isdisjoint(_REMOVED) else []
-    return Said(statement, organs, normal, removed)
+    alone = read_alone(statement, organs) if "lesion" in said or statement.measurements else None
+    about = next((organ.structure for organ in organs if not organ.near), None)
+    lists = "lesion" in said and opens_list(statement)
+    return Said(statement, organs, normal, removed, alone, about, "distractor" in said, lists)
 
 
 def sentences_of(text: str, lexicon: Lexicon) -> list[tuple[Sentence, Said]]:
@@ -145,18 +156,20 @@ def _read_sentence(sentence: Sentence, said: Said, context: Context, reading: _R
     clear = said.normal
     drafts: list[Draft] = []
     if "lesion" in statement.mentions or statement.measurements:
-        drafts, denied = read_anchors(statement, organs, context)
+        if said.alone is not None and context.listing is None:
+            denied = said.alone.denied
+            drafts, context.unplaced = said.alone.copies(sentence.start)
+        else:
+            drafts, denied = read_anchors(statement, organs, context)
+            for draft in (*drafts, *filter(None, [context.unplaced])):
+                draft.move(sentence.start)
         limited = "limited" in statement.mentions
         clear = clear + [cleared(statement, name, organ, limited=limited) for name, organ in denied.structures]
-        for draft in drafts:
-            draft.move(sentence.start)
-        if context.unplaced is not None:
-            context.unplaced.move(sentence.start)
     span = (sentence.start, sentence.end)
     reading.clear += [state._replace(span=span) for state in clear]
     reading.removed += [state._replace(span=span) for state in said.removed]
     reading.drafts += drafts
-    _remember(statement, organs, context, drafts)
+    _remember(said, context, drafts)
 
 
 def _place_earlier(
@@ -177,22 +190,21 @@ def _place_earlier(
     context.last = draft
 
 
-def _remember(statement: Statement, organs: list[OrganMention], context: Context, drafts: list[Draft]) -> None:
+def _remember(said: Said, context: Context, drafts: list[Draft]) -> None:
     """Keep what the next sentence may refer to."""
     current = [draft for draft in drafts if draft.temporal == "current"]
     if current:
         context.last = current[-1]
-    if drafts or statement.of("distractor"):
+    if drafts or said.distractor:
         context.distractor_last = not drafts
-    named = next((organ for organ in organs if not organ.near), None)
-    if named:
-        context.topic, context.topic_age = named.structure, 0
+    if said.about is not None:
+        context.topic, context.topic_age = said.about, 0
     else:
         context.topic_age += 1
-        if context.topic_age > TOPIC_SENTENCES or statement.of("distractor"):
+        if context.topic_age > TOPIC_SENTENCES or said.distractor:
             context.topic = None
-    if statement.of("lesion") and opens_list(statement):
-        context.listing = current[-1] if current else unlocated(statement)
-        context.listing.heads_list = heads_list(statement)
-    elif not statement.measurements:
+    if said.lists:
+        context.listing = current[-1] if current else unlocated(said.statement)
+        context.listing.heads_list = heads_list(said.statement)
+    elif not said.statement.measurements:
         context.listing = None
