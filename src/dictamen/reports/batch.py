@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -65,12 +67,25 @@ def _batches(reports: Iterator[Report]) -> Iterator[Sequence[Report]]:
 def _read_batch(batch: Sequence[Report], *, site: Path | None, language: str) -> list[ReportFindings]:
     lexicon = load(site, language)
     results = []
-    for report in batch:
-        try:
-            results.append(read_report(report.text, report.study_id, lexicon=lexicon))
-        except Exception as error:  # a bug on one report must not lose the others; it is flagged, without its text
-            results.append(_failed(report, error))
+    with _collection_paused():
+        for report in batch:
+            try:
+                results.append(read_report(report.text, report.study_id, lexicon=lexicon))
+            except Exception as error:  # a bug on one report must not lose the others; it is flagged, without its text
+                results.append(_failed(report, error))
     return results
+
+
+@contextmanager
+def _collection_paused() -> Iterator[None]:
+    """Without looking for reference cycles, of which reading makes few: a quarter of the time otherwise."""
+    on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 def _failed(report: Report, error: Exception | DictamenError | None) -> ReportFindings:
