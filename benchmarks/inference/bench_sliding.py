@@ -122,11 +122,18 @@ def with_nnunet(model: Any, image: Any, labels: Any, logits: Any) -> None:
 
 
 def label_map(logits: Any) -> Any:
-    """The label with the largest logit, 0 where none is positive, uint8."""
+    """The label with the largest logit, 0 where none is positive, uint8; the same code for all methods."""
+    import numpy as np
     import torch
 
-    highest, label = logits.max(dim=0)
-    return torch.where(highest > 0, label + 1, 0).to(torch.uint8).numpy()
+    order = torch.arange(len(logits), 0, -1, dtype=torch.uint8)[:, None, None, None]
+    found = np.zeros(logits.shape[1:], np.uint8)
+    for first in range(0, len(found), 16):  # in a processor's cache: torch's max with indices takes twice the time
+        part = logits[:, first : first + 16]
+        highest = part.amax(dim=0)
+        label = len(logits) + 1 - ((part == highest) * order).amax(dim=0)
+        found[first : first + 16] = label.masked_fill_(highest <= 0, 0).numpy()
+    return found
 
 
 RUN = {"dictamen": with_dictamen, "MONAI": with_monai, "nnU-Net": with_nnunet}

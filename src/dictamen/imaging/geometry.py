@@ -1,4 +1,4 @@
-"""Grids: comparing them, turning them to RAS+, resampling between them. Interpolation is ITK's.
+"""Grids: comparing them, turning them to RAS+, resampling between them. ITK interpolates labels and oblique grids.
 
 All functions keep the world coordinates of what they show; nothing here knows of files.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dictamen.errors import UsageError
+from dictamen.imaging.separable import is_parallel, resample_parallel
 from dictamen.imaging.volume import AffineArray, Volume
 
 POSITION_TOLERANCE_MM = 0.05
@@ -211,10 +213,17 @@ def _interpolate(
 
     ITK sees plain index grids and one affine transform between them, so that no orientation is too odd for it.
     """
+    sigmas = [0.0] * 3 if labels else _anti_alias_sigmas(step)
+    if not labels and is_parallel(step, shape):
+        as_type = partial(_as_type, dtype=channel.dtype)
+        return resample_parallel(channel, step, shape, sigmas, outside=outside, as_type=as_type)
     import SimpleITK
 
     source = channel.astype(ITK_TYPES.get(channel.dtype.str[1:], channel.dtype), copy=False)
-    source = source if labels else _anti_aliased(source, step)
+    if any(sigmas):
+        from scipy import ndimage
+
+        source = ndimage.gaussian_filter(source, sigmas, mode="nearest", output=np.float32)
     transform = SimpleITK.AffineTransform(3)
     transform.SetMatrix(step[:3, :3].ravel().tolist())
     transform.SetTranslation(step[:3, 3].tolist())
@@ -229,15 +238,10 @@ def _interpolate(
     return _as_type(SimpleITK.GetArrayFromImage(moved).T, channel.dtype)
 
 
-def _anti_aliased(channel: npt.NDArray[Any], step: AffineArray) -> npt.NDArray[Any]:
-    """Smooth along the old axes that the new grid steps over (in float32); else the array as it is."""
-    from scipy import ndimage
-
+def _anti_alias_sigmas(step: AffineArray) -> list[float]:
+    """Standard deviations of the smoothing along the old axes that the new grid steps over, old voxels; else 0."""
     factors = np.linalg.norm(step[:3, :3], axis=1)
-    sigmas = [ANTI_ALIAS_SIGMA * np.sqrt(factor**2 - 1) if factor > ANTI_ALIAS_FROM else 0.0 for factor in factors]
-    if not any(sigmas):
-        return channel
-    return np.asarray(ndimage.gaussian_filter(channel, sigmas, mode="nearest", output=np.float32))
+    return [ANTI_ALIAS_SIGMA * float(np.sqrt(f**2 - 1)) if f > ANTI_ALIAS_FROM else 0.0 for f in factors]
 
 
 def _as_type(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[Any]:

@@ -3,7 +3,8 @@
 Windows are blended with Gaussian weights as in nnU-Net, with three differences that leave the result the same:
 
 - The head of a network is linear, voxel by voxel, so that the head of blended features is the blend of the heads'
-  logits. Blended is what has fewer channels: time and memory don't grow with the number of labels.
+  logits. Blended is what costs less: time and memory don't grow with the number of labels, and the head looks at each
+  voxel once, not in every window.
 - A slab of the volume is given away as soon as no later window reaches it: memory doesn't grow with its length.
 - Windows in which all voxels are the same (the air beyond the patient) are computed once.
 - Windows without a voxel of the region of interest are left out.
@@ -41,6 +42,9 @@ X = 0
 FEW = 4099
 """Of so many voxels one is looked at before all: most windows aren't air, and it shows at once. A prime number, so that
 they don't lie in one column."""
+FEATURES_FOR_A_LABEL = 2
+"""Features are blended where there are fewer than so many for each label. A head of L labels in a window reads F maps
+and writes L, blending touches 3 maps a channel: (F - L) more channels cost less than the head up to F = 2 L."""
 NOWHERE = -30.0
 """Logit outside the region of interest: a probability that is 0 in any format that is written."""
 
@@ -195,12 +199,13 @@ class Volume:
 
 
 class _Network:
-    """A network without its head, where blending features is cheaper than blending logits."""
+    """A network without its head, where blending features is cheaper than the head in all windows."""
 
     def __init__(self, model: nn.Module, device: torch.device, precision: Resolved) -> None:
         self.model, self.device, self.precision = model, device, precision
-        split = isinstance(model, SegmentationNetwork) and model.head.in_channels < model.head.out_channels
-        self.head = model.head if split and isinstance(model, SegmentationNetwork) else None
+        head = model.head if isinstance(model, SegmentationNetwork) else None
+        few = head is not None and head.in_channels < FEATURES_FOR_A_LABEL * head.out_channels
+        self.head = head if few else None
         self.exclusive = isinstance(model, SegmentationNetwork) and model.exclusive
 
     def channels(self, window: Tensor) -> Tensor:
@@ -233,8 +238,8 @@ def _tiles(
 ) -> Iterator[Tile]:
     """Blend windows into a buffer as deep as one window; give its front away when it is complete.
 
-    The buffer is a ring along z. Mirror images along x are blended apart where labels have sides, which change places
-    in their logits.
+    The buffer begins where the windows of the moment do, along z: what lies behind its front moves there when the front
+    is given away. Mirror images along x are blended apart where labels have sides, which change places in their logits.
     """
     along = [Axis.of(size, side, overlap) for size, side in zip(volume.shape, volume.window, strict=True)]
     x, y, z = along
@@ -242,7 +247,6 @@ def _tiles(
     buffers: list[Tensor] = []
     same: dict[tuple[float, tuple[int, ...]], Tensor] = {}
     for number, depth in enumerate(z.starts):
-        halves = _ring(depth, depth + z.window, z.window)
         for begin_x, begin_y in itertools.product(x.starts, y.starts):
             if not volume.wanted((begin_x, begin_y, depth)):
                 continue
@@ -258,22 +262,21 @@ def _tiles(
                         same[value, axes] = found
                     if group == len(buffers):
                         buffers.append(torch.zeros((len(found), *volume.shape[:2], z.window)))
-                    for to, part in halves:
-                        buffers[group][(*across, to)].addcmul_(found[..., part], weights[..., part])
-        span = z.finished(number)
-        yield from _complete(network, buffers, volume, along, span, groups)
-        for buffer, (at, _) in itertools.product(buffers, _ring(*span, z.window)):
-            buffer[..., at] = 0
+                    buffers[group][across].addcmul_(found, weights)
+        first, end = z.finished(number)
+        yield from _complete(network, buffers, volume, along, (first, end), groups)
+        if end < volume.shape[2]:
+            for buffer in buffers:
+                _move(buffer, end - first)
 
 
-def _ring(first: int, end: int, size: int) -> list[tuple[slice, slice]]:
-    """Where voxels [first, end), at most `size`, lie in a ring of `size` voxels: parts of the ring, and of them."""
-    begin, count = first % size, end - first
-    before_the_end = min(count, size - begin)
-    parts = [(slice(begin, begin + before_the_end), slice(0, before_the_end))]
-    if count > before_the_end:
-        parts.append((slice(0, count - before_the_end), slice(before_the_end, count)))
-    return parts
+def _move(buffer: Tensor, step: int) -> None:
+    """Move what lies from `step` on along z to the front, in parts that don't overlap, and zeros behind it."""
+    size = buffer.shape[-1]
+    for begin in range(0, size - step, step):
+        end = min(begin + step, size - step)
+        buffer[..., begin:end] = buffer[..., begin + step : end + step]
+    buffer[..., size - step :] = 0
 
 
 def _only_value(window: Tensor) -> float | None:
@@ -311,7 +314,7 @@ def _complete(
         region = None if volume.region is None else volume.region[inside]
         if region is not None and not region.any():
             continue
-        logits = _blended(network, buffers, along, place, groups)
+        logits = _blended(network, buffers, along, place, span[0], groups)
         if region is not None:
             logits = torch.where(torch.from_numpy(region), logits, NOWHERE)
         yield Tile((corner_x, corner_y, first - low_z), logits)
@@ -322,18 +325,17 @@ def _blended(
     buffers: Sequence[Tensor],
     along: Sequence[Axis],
     place: tuple[slice, slice, slice],
+    front: int,
     groups: Groups,
 ) -> Tensor:
-    """Logits [L, x, y, z] of a part of the padded image that is complete."""
+    """Logits [L, x, y, z] of a part of the padded image that is complete; the buffers begin at voxel `front` of z."""
     x, y, z = place
     total = along[0].total[x, None, None] * along[1].total[y, None] * along[2].total[z]
-    ring = [at for at, _ in _ring(z.start, z.stop, along[2].window)]
+    here = (slice(None), x, y, slice(z.start - front, z.stop - front))
     count = sum(len(axes) for axes, _ in groups)
     blended = []
     for buffer, (axes, order) in zip(buffers, groups, strict=True):
-        parts = [buffer[:, x, y, at] for at in ring]
-        sums = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
-        logits = network.logits(sums / (total * len(axes)))
+        logits = network.logits(buffer[here] / (total * len(axes)))
         blended.append((logits if order is None else logits[list(order)], len(axes) / count))
     logits = blended[0][0] if len(blended) == 1 else sum((one * share for one, share in blended), torch.zeros(()))
     return _margins(logits) if network.exclusive else logits
