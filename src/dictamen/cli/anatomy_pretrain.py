@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-SHOWN = ("taught_names", "wrong_side", "held_out_names", "relations")
+SHOWN = ("taught_names", "wrong_side", "held_out_names", "relations", "looks", "looks_of_sides")
 
 
 def pretrain(
@@ -18,6 +18,9 @@ def pretrain(
         typer.Option(
             "--concepts", metavar="FILE", help="Further concepts, as `anatomy import` writes them; repeatable."
         ),
+    ] = None,
+    cohort: Annotated[
+        Path | None, typer.Option(help="A cohort with organ masks: learn what structures look like, too.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Configuration file (toml); RUN/config.toml is one.")] = None,
     settings: Annotated[
@@ -44,7 +47,13 @@ def pretrain(
     knowledge = load(*further or ())
     with bar("learning names") as progress:
         result = pretrain_knowledge(
-            output, resolved, knowledge=knowledge, resume=resume, overwrite=overwrite, progress=progress
+            output,
+            resolved,
+            knowledge=knowledge,
+            cohort=cohort,
+            resume=resume,
+            overwrite=overwrite,
+            progress=progress,
         )
     if as_json:
         facts = {"run": str(result.run), "steps": result.steps, "concepts": len(knowledge)}

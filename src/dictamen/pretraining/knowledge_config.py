@@ -7,8 +7,21 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from dictamen.models.normalise import IntensityWindow
 from dictamen.models.text_encoder import TextSettings
-from dictamen.training.config import merged, settings_of
+from dictamen.training.config import PatchSide, merged, settings_of
+
+
+class LookSettings(BaseModel):
+    """What structures look like, where a cohort with organ masks is given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight: float = Field(default=1.0, gt=0)  # of the contrast of looks and names, beside that of texts
+    preset: str = "unet"
+    features: int = Field(default=32, ge=1)  # of each voxel, pooled under the masks: more than a label's output needs
+    patch_size: tuple[PatchSide, PatchSide, PatchSide] = (64, 64, 64)  # many structures beside each other
+    batch: int = Field(default=2, ge=1)
 
 
 class KnowledgeConfig(BaseModel):
@@ -27,6 +40,8 @@ class KnowledgeConfig(BaseModel):
     variations: bool = True  # names in other word orders, plural, with typing errors ...
     roots: bool = True  # nephr-, hepat-: Greek and Latin roots
     hold_out: float = Field(default=0.0, ge=0, lt=1)  # share of synonyms and relations that are not taught but measured
+    look: LookSettings = LookSettings()
+    window: IntensityWindow = IntensityWindow()  # of the scans of a cohort
     temperature: float = Field(default=0.05, gt=0)
     learning_rate: float = Field(default=1e-3, gt=0)
     pieces_rate: float = Field(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -86,6 +86,11 @@ class KnowledgeTexts:
             texts.append(self.knowledge[concept_id].definition)
         texts += [QUESTIONS[relation].format(self._name(head, draw)) for head, relation in asked]
         return _masks(texts, owners, [self._answers(*question) for question in asked])
+
+    def names(self, concepts: Sequence[str], step: int) -> list[str]:
+        """One name of each of these concepts, for a step."""
+        draw = Random(f"names {self.config.seed} {step}")
+        return [self._name(concept_id, draw) for concept_id in concepts]
 
     def _name(self, concept_id: str, draw: Random) -> str:
         """A name, or another way to write it that is no other concept's name."""
