@@ -39,7 +39,7 @@ def test_what_a_sentence_says_of_a_tag(text: str, tag: str, state: str) -> None:
 def test_captions_name_organs_without_findings() -> None:
     caption = "Axial CT showing the pancreas and both kidneys."
     named = named_organs(caption)
-    assert named == {"pancreas", "kidney"}
+    assert named == {"pancreas", "kidney", "kidney:left", "kidney:right"}
     report = read_report(caption, "s")
     assert state_of(Tag("pancreas"), report, named) == "present"
     tags = [Tag("pancreas"), Tag("spleen")]
@@ -47,6 +47,27 @@ def test_captions_name_organs_without_findings() -> None:
     caption_rule = tag_targets(report, tags, named=named, unmentioned="absent")
     np.testing.assert_array_equal(strict, [[1, 0], [1, 0]])
     np.testing.assert_array_equal(caption_rule, [[1, 0], [1, UNMENTIONED_WEIGHT]])
+
+
+@pytest.mark.parametrize(
+    ("caption", "sides"),
+    [
+        ("The image shows the left kidney and the liver.", {"left"}),
+        ("The image shows the liver, the right and the left kidney.", {"left", "right"}),
+        ("Right lung and kidney.", set()),  # which kidney is not said
+        ("The kidney is seen.", set()),
+        ("Both kidneys are seen.", {"left", "right"}),
+        ("The right lung and the left kidney.", {"left"}),
+    ],
+)
+def test_a_caption_says_which_of_two_sides_it_shows(caption: str, sides: set[str]) -> None:
+    named = named_organs(caption)
+    assert "kidney" in named
+    assert {side for side in ("left", "right") if f"kidney:{side}" in named} == sides
+    report = read_report(caption, "s")
+    for side in ("left", "right"):
+        state = state_of(Tag.parse(f"kidney:{side}"), report, named)
+        assert state == ("present" if side in sides else "unknown")
 
 
 def test_names_are_read_back_and_wrong_ones_refused() -> None:

@@ -85,7 +85,7 @@ def state_of(tag: Tag, report: ReportFindings, named: Collection[str] = ()) -> S
     removed, or has its lesions described completely without it; a doubted one is unknown.
 
     Args:
-        named: structures that the text names beside findings (`reports.named_organs`).
+        named: structures that the text names beside findings, `kidney` and `kidney:left` (`reports.named_organs`).
     """
     if _covers(report.removed_structures, tag):
         return "absent"
@@ -136,7 +136,7 @@ def choose_tags(
 def _candidates(pairs: Iterable[tuple[ReportFindings, Collection[str]]]) -> set[Tag]:
     known, found = vocabulary.load(), set()
     for report, named in pairs:
-        for structure in (*named, *(finding.structure for finding in report.findings), *_wholes(report)):
+        for structure in (*_wholes(named), *(finding.structure for finding in report.findings), *_said(report)):
             if structure not in known:
                 continue
             sides: tuple[Literal["left", "right"] | None, ...] = (
@@ -146,8 +146,13 @@ def _candidates(pairs: Iterable[tuple[ReportFindings, Collection[str]]]) -> set[
     return found
 
 
-def _wholes(report: ReportFindings) -> list[str]:
-    return [key.partition(":")[0] for key in (*report.clear_structures, *report.removed_structures)]
+def _said(report: ReportFindings) -> list[str]:
+    return _wholes((*report.clear_structures, *report.removed_structures))
+
+
+def _wholes(keys: Iterable[str]) -> list[str]:
+    """Structures without their side."""
+    return [key.partition(":")[0] for key in keys]
 
 
 def _covers(keys: Collection[str], tag: Tag) -> bool:
@@ -157,9 +162,10 @@ def _covers(keys: Collection[str], tag: Tag) -> bool:
 
 
 def _spoken_of(tag: Tag, report: ReportFindings, named: Collection[str]) -> bool:
-    if tag.structure in named or any(_at(tag, finding) for finding in report.findings):
+    own = f"{tag.structure}:{tag.side}" if tag.side else tag.structure
+    if own in named or any(_at(tag, finding) for finding in report.findings):
         return True
-    wanted = {tag.structure, f"{tag.structure}:{tag.side}"} if tag.side else {tag.structure}
+    wanted = {tag.structure, own}
     said = {key if tag.side else key.partition(":")[0] for key in report.clear_structures}
     one_left = {"left": "right", "right": "left"}  # "status post left nephrectomy" speaks of the kidneys
     others = {f"{tag.structure}:{one_left[side]}" for side in ((tag.side,) if tag.side else ("left", "right"))}
