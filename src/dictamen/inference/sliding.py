@@ -223,9 +223,8 @@ class _Network:
         if self.head is None:
             return channels
         weight, bias = self.head.weight.flatten(1).float().cpu(), self.head.bias
-        flat = weight @ channels.flatten(1)
-        if bias is not None:
-            flat += bias.float().cpu()[:, None]
+        start = torch.zeros(()) if bias is None else bias.float().cpu()[:, None]
+        flat = torch.addmm(start, weight, channels.flatten(1))
         return flat.view(len(flat), *channels.shape[1:])
 
 
@@ -330,12 +329,12 @@ def _blended(
 ) -> Tensor:
     """Logits [L, x, y, z] of a part of the padded image that is complete; the buffers begin at voxel `front` of z."""
     x, y, z = place
-    total = along[0].total[x, None, None] * along[1].total[y, None] * along[2].total[z]
+    one_by_total = (1 / along[0].total[x, None, None]) * (1 / along[1].total[y, None]) * (1 / along[2].total[z])
     here = (slice(None), x, y, slice(z.start - front, z.stop - front))
     count = sum(len(axes) for axes, _ in groups)
     blended = []
     for buffer, (axes, order) in zip(buffers, groups, strict=True):
-        logits = network.logits(buffer[here] / (total * len(axes)))
+        logits = network.logits(buffer[here] * (one_by_total / len(axes)))
         blended.append((logits if order is None else logits[list(order)], len(axes) / count))
     logits = blended[0][0] if len(blended) == 1 else sum((one * share for one, share in blended), torch.zeros(()))
     return _margins(logits) if network.exclusive else logits
