@@ -33,7 +33,7 @@ def named_organs(text: str, *, lexicon: Lexicon | None = None) -> frozenset[str]
 
 def _sides(tokens: Tokens, mention: Mention) -> frozenset[str]:
     """Sides of the words right before an organ; both of several organs of which none is named."""
-    before, index = set(), mention.first - 1
+    before, index = set[str](), mention.first - 1
     while index >= 0 and (tokens.words[index] in _BESIDE or (before and tokens.words[index] == _ARTICLE)):
         before.add(tokens.words[index])
         index -= 1

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
+from dictamen.reports.alone import Alone, read_alone
 from dictamen.reports.discourse import Context, heads_list, listed_by_heading, opens_list, origin, unlocated
 from dictamen.reports.drafts import Draft
-from dictamen.reports.extract import Alone, read_alone, read_anchors
+from dictamen.reports.extract import read_anchors
 from dictamen.reports.lexicon import Lexicon, load
 from dictamen.reports.link import OrganMention, organ_mentions
 from dictamen.reports.merge import merge
