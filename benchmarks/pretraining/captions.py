@@ -22,7 +22,8 @@ import numpy as np
 
 from dictamen.anatomy import vocabulary
 from dictamen.imaging import geometry
-from dictamen.imaging.nifti import read_label_map, read_volume, write_volume
+from dictamen.imaging.nifti import read_volume, write_volume
+from dictamen.imaging.read import read_label_map
 from dictamen.imaging.volume import Volume
 
 UNMENTIONED = 0.15

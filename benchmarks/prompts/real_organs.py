@@ -22,7 +22,8 @@ from two_cohorts import answers, fixed
 from dictamen.anatomy import totalsegmentator, vocabulary
 from dictamen.cohort.build import build_cohort
 from dictamen.cohort.store import Cohort
-from dictamen.imaging.nifti import read_label_map, write_volume
+from dictamen.imaging.nifti import write_volume
+from dictamen.imaging.read import read_label_map
 from dictamen.imaging.volume import Volume
 from dictamen.inference.encoded import EncodedVolume
 from dictamen.models.package import load_model

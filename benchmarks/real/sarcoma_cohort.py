@@ -20,7 +20,8 @@ import numpy as np
 from scipy import ndimage
 
 from dictamen.imaging.geometry import to_canonical
-from dictamen.imaging.nifti import read_label_map, read_volume, write_volume
+from dictamen.imaging.nifti import read_volume, write_volume
+from dictamen.imaging.read import read_label_map
 from dictamen.imaging.volume import Volume
 from dictamen.inference.diameters import diameters_mm
 

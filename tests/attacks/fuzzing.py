@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 import struct
 from collections.abc import Callable
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import SimpleITK
 from hypothesis import strategies as st
 from synthetic_dicom import Scan
 
 from dictamen.errors import DictamenError
 from dictamen.imaging.dicom.volume import read_dicom
-from dictamen.imaging.nifti import read_header, read_label_map, read_volume, write_volume
+from dictamen.imaging.nifti import read_header, read_volume, write_volume
+from dictamen.imaging.read import read_image, read_image_header, read_label_map
 from dictamen.imaging.volume import Volume
 from dictamen.inference.inputs import find_inputs
 from dictamen.models.card import Architecture, ModelCard, OutputLabel
@@ -95,6 +98,26 @@ def nifti_files(folder: Path) -> tuple[st.SearchStrategy[Any], Reader]:
         path = folder / f"fuzz{given[0]}"
         path.write_bytes(given[1])
         for reader in (read_header, read_volume, read_label_map):
+            refused(lambda reader=reader: reader(path))
+
+    return made, read
+
+
+def text_headers(folder: Path) -> tuple[st.SearchStrategy[Any], Reader]:
+    """(suffix, bytes) of NRRD and MetaImage files, plain and compressed."""
+    image = SimpleITK.GetImageFromArray(np.arange(60, dtype=np.int16).reshape(5, 4, 3))
+    sound = {}
+    for suffix, packed in itertools.product((".nrrd", ".mha"), (False, True)):
+        SimpleITK.WriteImage(image, str(folder / f"a{suffix}"), useCompression=packed)
+        sound[suffix, packed] = (folder / f"a{suffix}").read_bytes()
+    made = st.one_of(
+        *(damaged(data).map(lambda data, suffix=suffix: (suffix, data)) for (suffix, _), data in sound.items())
+    )
+
+    def read(given: tuple[str, bytes]) -> None:
+        path = folder / f"fuzz{given[0]}"
+        path.write_bytes(given[1])
+        for reader in (read_image_header, read_image, read_label_map):
             refused(lambda reader=reader: reader(path))
 
     return made, read
@@ -181,6 +204,7 @@ def llm_answers(_: Path) -> tuple[st.SearchStrategy[Any], Reader]:
 
 TARGETS = {
     "NIfTI": nifti_files,
+    "NRRD, MetaImage": text_headers,
     "DICOM": dicom_series,
     "report": reports,
     "model": model_folders,

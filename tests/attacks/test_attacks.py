@@ -118,7 +118,7 @@ def test_a_symlink_in_a_tar_archive(tmp_path: Path) -> None:
         link.type, link.linkname = tarfile.SYMTYPE, "/etc"
         archive.addfile(link)
         archive.addfile(tarfile.TarInfo("link/evil.dcm"))
-    with pytest.raises(InputError, match="no NIfTI file and no DICOM"):
+    with pytest.raises(InputError, match="no image of a known format"):
         find_inputs(tmp_path / "study.tar")
 
 

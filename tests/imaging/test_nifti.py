@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dictamen.errors import InputError, ResourceError
-from dictamen.imaging.nifti import read_header, read_label_map, read_volume, write_volume
+from dictamen.imaging.nifti import read_header, read_volume, write_volume
+from dictamen.imaging.read import read_label_map
 from dictamen.imaging.volume import Volume
 
 AFFINE = np.array([[-2.0, 0, 0, 10], [0, 3, 0, -20], [0, 0, 4, 30], [0, 0, 0, 1]])

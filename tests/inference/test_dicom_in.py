@@ -15,7 +15,7 @@ from synthetic_dicom import ACCESSION, BIRTH_DATE, PATIENT_ID, PATIENT_NAME, Sca
 
 from dictamen.imaging.dicom.segmentation import read_segmentation
 from dictamen.imaging.dicom.volume import read_dicom
-from dictamen.imaging.nifti import read_label_map
+from dictamen.imaging.read import read_label_map
 from dictamen.imaging.volume import Volume
 from dictamen.inference.inputs import find_inputs
 from dictamen.inference.predict import Products, predict

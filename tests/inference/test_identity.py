@@ -12,7 +12,7 @@ from synthetic_dicom import ACCESSION, BIRTH_DATE, PATIENT_ID, PATIENT_NAME, Sca
 from dictamen.cli.main import main
 from dictamen.imaging.dicom.segmentation import read_segmentation
 from dictamen.imaging.dicom.volume import read_dicom
-from dictamen.imaging.nifti import read_label_map
+from dictamen.imaging.read import read_label_map
 
 SECRETS = (*PATIENT_NAME.split("^"), PATIENT_ID, BIRTH_DATE, ACCESSION, "Mancha", "Panza", uid("study", "1"))
 REAL = Path(pydicom.__file__).parent / "data" / "test_files" / "dicomdirtests" / "98892001" / "CT5N"

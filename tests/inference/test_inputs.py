@@ -1,11 +1,14 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dictamen.cohort.study_ids import safe_id, unique_ids
 from dictamen.errors import InputError, UsageError
+from dictamen.imaging.nifti import write_volume
+from dictamen.imaging.volume import Volume
 from dictamen.inference.inputs import find_inputs
 
 
@@ -29,6 +32,17 @@ def test_one_file(tmp_path: Path) -> None:
 
 def test_a_folder_of_files(tmp_path: Path) -> None:
     assert ids(touch(tmp_path, "b.nii", "a.nii.gz", "notes.txt", "._a.nii.gz")) == ["a", "b"]
+
+
+def test_other_formats_and_names_without_an_ending(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nrrd", "a.seg.nrrd", "b.MHA", "c.mhd", "c.raw", "d.nhdr", "notes", "README.md")
+    for name in ("e", "study.17", "study.18"):
+        write_volume(Volume(np.zeros((1, 2, 2, 2), np.uint8), np.eye(4)), tmp_path / "made.nii.gz")
+        (tmp_path / "made.nii.gz").rename(tmp_path / name)
+    assert sorted(ids(tmp_path)) == ["a", "b", "c", "d", "e", "study.17", "study.18"]
+    assert ids(tmp_path / "study.17") == ["study.17"]
+    with pytest.raises(InputError, match="no image of a known format"):
+        find_inputs(tmp_path / "notes")
 
 
 def test_nnunet_images(tmp_path: Path) -> None:

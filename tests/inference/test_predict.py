@@ -11,7 +11,8 @@ import pytest
 from small_models import CARD, grid, random_network, write_image
 
 from dictamen.errors import InputError, ResourceError, UsageError
-from dictamen.imaging.nifti import read_header, read_label_map
+from dictamen.imaging.nifti import read_header
+from dictamen.imaging.read import read_label_map
 from dictamen.inference import predict as module
 from dictamen.inference.inputs import InputStudy
 from dictamen.inference.lesions import Lesion

@@ -14,7 +14,8 @@ from dictamen.cli.main import application
 from dictamen.cohort.store import Cohort
 from dictamen.errors import InputError, UsageError
 from dictamen.evaluation.overlap import dice
-from dictamen.imaging.nifti import read_label_map, write_volume
+from dictamen.imaging.nifti import write_volume
+from dictamen.imaging.read import read_label_map
 from dictamen.imaging.volume import Volume
 from dictamen.refinement.config import RefineConfig
 from dictamen.refinement.refine import refine

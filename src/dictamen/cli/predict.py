@@ -25,7 +25,10 @@ def predict(
         str, typer.Argument(help="Run folder of `dictamen train`, its model folder, or a name of `dictamen models`.")
     ],
     source: Annotated[
-        Path, typer.Argument(metavar="INPUT", help="NIfTI or DICOM: file, folder or zip; studies.csv; cohort.")
+        Path,
+        typer.Argument(
+            metavar="INPUT", help="NIfTI, NRRD, MetaImage or DICOM: file, folder or zip; studies.csv; cohort."
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
     prompt: Annotated[

@@ -14,8 +14,8 @@ from dictamen.cohort.components import Component, components, restore_organ
 from dictamen.cohort.manifest import Problem, Severity
 from dictamen.cohort.survey import NamedMasks, Survey
 from dictamen.errors import InputError
-from dictamen.imaging import geometry, nifti
-from dictamen.imaging.read import read_image
+from dictamen.imaging import geometry
+from dictamen.imaging.read import read_image, read_label_map
 from dictamen.imaging.volume import Volume
 
 LOWEST_HU = -1024
@@ -90,6 +90,10 @@ class _Reader:
         volume = self._read(path, labels=False)
         if volume is None:
             return None
+        for remark in volume.remarks:
+            self.add(
+                "doubtful_geometry", f"{remark}. Next: look whether left and right are right.", path, severity="warning"
+            )
         self._check_intensity(volume.array[0], path)
         return geometry.to_canonical(volume)
 
@@ -164,12 +168,12 @@ class _Reader:
 
     def _read(self, path: Path, *, labels: bool) -> Volume | None:
         if not path.is_file() and (labels or not path.is_dir()):
-            what = "The folder holds no NIfTI file." if path.is_dir() else "The file does not exist."
+            what = "The folder holds no volume." if path.is_dir() else "The file does not exist."
             self.add("missing_file", what, path)
             return None
         try:
             if labels:
-                return nifti.read_label_map(path, self.study_id)
+                return read_label_map(path, self.study_id)
             return read_image(path, self.study_id, series=self.survey.study.series)
         except InputError as error:
             self.add(_code(error), str(error), path)

@@ -13,8 +13,8 @@ from dictamen.cohort.manifest import Problem
 from dictamen.cohort.splits import Split
 from dictamen.errors import InputError
 from dictamen.imaging.dicom.series import ONLY
+from dictamen.imaging.read import VOLUME_SUFFIXES
 
-VOLUME_SUFFIXES = (".nii.gz", ".nii")
 UNSAFE_IN_IDS = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]|^\.|[. ]$|^ ')
 LONGEST_ID = 150
 """Bytes of a study id: with suffixes it must stay below the 255 bytes that file systems allow for a name."""
@@ -150,16 +150,24 @@ def masks_at(path: Path, names: Mapping[int, str] | None) -> MaskSource:
 
 
 def volumes_in(folder: Path) -> list[Path]:
-    """NIfTI files of a folder by name, without hidden ones (macOS leaves `._*` beside files)."""
+    """Files of volumes in a folder, by name, without hidden ones (macOS leaves `._*` beside files)."""
     if not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if p.name.endswith(VOLUME_SUFFIXES) and not p.name.startswith("."))
+    return sorted(
+        p for p in folder.iterdir() if p.name.lower().endswith(VOLUME_SUFFIXES) and not p.name.startswith(".")
+    )
 
 
 def volume_stem(path: PurePath) -> str:
-    """The file name without .nii or .nii.gz."""
+    """The file name without .nii.gz, .nrrd or whatever ending a volume has."""
     name = path.name
-    return next((name[: -len(suffix)] for suffix in VOLUME_SUFFIXES if name.lower().endswith(suffix)), path.stem)
+    stem = path.stem if has_ending(path) else name
+    return next((name[: -len(suffix)] for suffix in VOLUME_SUFFIXES if name.lower().endswith(suffix)), stem)
+
+
+def has_ending(path: PurePath) -> bool:
+    """Whether the name ends in a kind of file; "study.17" does not."""
+    return any(letter.isalpha() for letter in path.suffix)
 
 
 def _duplicate(study: SourceStudy, times: int, file: str | None) -> Problem:

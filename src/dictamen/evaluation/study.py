@@ -98,13 +98,14 @@ def measure_study(task: StudyTask, *, pairs: tuple[LabelPair, ...], against: Mod
 
 def read_prediction(task: StudyTask, shape: tuple[int, ...] | None = None) -> tuple[LabelArray, str | None]:
     """The predicted label map on the study's canonical native grid, and a warning where it had to be resampled."""
-    from dictamen.imaging import geometry, nifti
+    from dictamen.imaging import geometry
+    from dictamen.imaging.read import read_label_map
     from dictamen.imaging.volume import Volume
 
     shape = shape or task.arrays.level("image", 0).shape
     if task.prediction is None:
         return np.zeros(shape, dtype=np.uint8), None
-    volume = geometry.to_canonical(nifti.read_label_map(task.prediction, task.study_id))
+    volume = geometry.to_canonical(read_label_map(task.prediction, task.study_id))
     like = Volume(np.broadcast_to(np.uint8(0), (1, *shape)), task.arrays.native_affine, task.study_id)
     if geometry.same_grid(volume, like):
         return volume.array[0], None

@@ -15,7 +15,7 @@ from dictamen.evaluation.predictions import Predictions
 from dictamen.experiments.result import ExperimentResult
 from dictamen.experiments.table import METRICS, Comparison
 from dictamen.imaging.geometry import to_canonical
-from dictamen.imaging.nifti import read_label_map
+from dictamen.imaging.read import read_label_map
 
 SHOWN = 3
 """Test studies whose predictions are shown: the largest, the median and the smallest lesion."""

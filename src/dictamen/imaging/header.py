@@ -6,6 +6,7 @@ Format: https://nifti.nimh.nih.gov/nifti-1 and nifti-2. The bytes are decoded by
 from __future__ import annotations
 
 import gzip
+import itertools
 import math
 import zlib
 from collections.abc import Mapping
@@ -31,10 +32,16 @@ MOST_EXTENSION_BYTES = 1 << 18
 """Label tables of a hundred structures take 13 kB; more than 256 kB of extensions aren't looked at."""
 MOST_GZIP_RATIO = 1032
 """Deflate can't shrink data by more than this (zlib's own documentation)."""
+MAGIC_AT = {1: 344, 2: 4}
+"""Where the magic word lies, by version."""
+MAGICS = (b"n+1", b"n+2", b"ni1", b"ni2")
+"""Of one file, and of files split into .hdr and .img, which are refused with a reason."""
 GZIP_MAGIC = b"\x1f\x8b"
 FEWEST_VOXELS_PER_AXIS = 2
 """One slice is a 2D image, whatever its header says."""
 SPATIAL_AXES = 3
+APART_FROM = 0.5
+"""Part of a voxel by which sform and qform may differ: both are rounded."""
 MILLIMETRES_PER_UNIT = {1: 1000.0, 3: 0.001}
 """NIfTI codes of metre and micrometre; millimetre (2) and unknown (0) are taken as millimetres."""
 READABLE_TYPES = {
@@ -76,6 +83,7 @@ class Header:
         data_bytes: size of header and voxels when uncompressed.
         data_offset: where the voxels begin in the uncompressed file.
         scaling: slope and intercept to apply to the voxels.
+        remarks: see `Volume`.
     """
 
     shape: tuple[int, int, int]
@@ -88,6 +96,7 @@ class Header:
     data_bytes: int = field(default=0, compare=False)
     data_offset: int = field(default=0, compare=False)
     scaling: tuple[float, float] = field(default=UNSCALED, compare=False)
+    remarks: tuple[str, ...] = field(default=(), compare=False)
 
 
 def read_header(path: Path, study_id: str = "") -> Header:
@@ -121,7 +130,22 @@ def read_header(path: Path, study_id: str = "") -> Header:
         data_bytes=data_bytes,
         data_offset=offset,
         scaling=_scaling(header, where),
+        remarks=_remarks(header, shape, min(x, y, z)),
     )
+
+
+def looks_like_nifti(path: Path) -> bool:
+    """Whether a file, compressed or not, begins with the header of a NIfTI, whatever its name."""
+    try:
+        with path.open("rb") as file:
+            compressed = file.read(2) == GZIP_MAGIC
+            file.seek(0)
+            start = (gzip.GzipFile(fileobj=file) if compressed else file).read(HEADER_BYTES[2])
+    except (OSError, EOFError, zlib.error):
+        return False
+    sizes = {int.from_bytes(start[:4], order) for order in ("little", "big")}
+    places = [MAGIC_AT[version] for version, size in HEADER_BYTES.items() if size in sizes]
+    return any(start[at : at + len(magic)] == magic for at in places for magic in MAGICS)
 
 
 def place(path: Path, study_id: str) -> str:
@@ -291,3 +315,26 @@ def _best_affine(header: Nifti1Header, where: str) -> npt.NDArray[np.float64]:
             where=where,
             next_step="repair sform and qform of the header",
         ) from error
+
+
+def _remarks(header: Nifti1Header, shape: tuple[int, ...], voxel_mm: float) -> tuple[str, ...]:
+    """Where sform and qform contradict each other, or both are missing, left and right may be wrong."""
+    sform, qform = header.get_sform(coded=True), _qform(header)
+    if sform[1] == 0 and qform[1] == 0:
+        return ("The NIfTI header has neither sform nor qform: the directions of its axes are a guess",)
+    if sform[0] is None or qform[0] is None:
+        return ()
+    corners = np.array(list(itertools.product(*((0, n - 1) for n in shape), (1,))), dtype=float)
+    apart = float(np.linalg.norm((corners @ (sform[0] - qform[0]).T)[:, :3], axis=1).max())
+    apart *= MILLIMETRES_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
+    if apart <= voxel_mm * APART_FROM:
+        return ()
+    return (f"sform and qform of the NIfTI header put the image up to {apart:.1f} mm apart: the sform is taken",)
+
+
+def _qform(header: Nifti1Header) -> tuple[npt.NDArray[np.float64] | None, int]:
+    try:
+        found: tuple[npt.NDArray[np.float64] | None, int] = header.get_qform(coded=True)
+    except ValueError:  # no rotation; the sform is what counts then
+        return None, int(header["qform_code"])
+    return found

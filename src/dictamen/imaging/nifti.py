@@ -7,6 +7,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from dictamen.imaging.header import UNSCALED, Header, open_input, place, read_he
 from dictamen.imaging.label_names import label_table
 from dictamen.imaging.volume import Volume
 
-__all__ = ["Header", "read_header", "read_label_map", "read_volume", "write_volume"]
+__all__ = ["Header", "label_volume", "read_header", "read_volume", "refuse_not_finite", "write_volume"]
 
 GZIP_LEVEL = 1
 """Level 1 writes CT four times faster than the usual 6 for files 5-10 % larger."""
@@ -45,25 +46,33 @@ def read_volume(path: Path, study_id: str = "") -> Volume:
     path = Path(path)
     header = read_header(path, study_id)
     array = _read_voxels(path, header, place(path, study_id))
+    refuse_not_finite(array, place(path, study_id))
+    return Volume(array[None], header.affine, study_id, remarks=header.remarks)
+
+
+def refuse_not_finite(array: npt.NDArray[Any], where: str) -> None:
+    """Refuse an image of which parts mean nothing.
+
+    Raises:
+        InputError: NaN or infinite voxels.
+    """
     if array.dtype.kind == "f" and (bad := int(array.size - np.count_nonzero(np.isfinite(array)))):
         raise InputError(
             f"The image has {bad:,} voxels that are NaN or infinite.",
-            where=place(path, study_id),
+            where=where,
             got=f"{bad:,} of {array.size:,} voxels",
             expected="finite numbers",
             next_step="repair or leave out the study",
         )
-    return Volume(array[None], header.affine, study_id)
 
 
-def read_label_map(path: Path, study_id: str = "") -> Volume:
-    """Read a label map: array [1, X, Y, Z] of the smallest of uint8, uint16 and int32 that holds its values.
+def label_volume(volume: Volume, where: str) -> Volume:
+    """A volume of labels in the smallest of uint8, uint16 and int32 that holds its values.
 
     Raises:
-        InputError: as `read_volume`, or voxels that are no integers from 0 on.
+        InputError: voxels that are no integers from 0 on.
     """
-    volume = read_volume(path, study_id)
-    array, where = volume.array, place(Path(path), study_id)
+    array: npt.NDArray[Any] = volume.array
     if array.dtype.kind == "f":
         whole = np.rint(array)
         if bad := int(np.count_nonzero(whole != array)):
@@ -80,7 +89,7 @@ def read_label_map(path: Path, study_id: str = "") -> Volume:
             "The label map has values out of range.", where=where, got=f"{lo} to {hi}", expected="0 and above"
         )
     dtype = next(kind for kind in (np.uint8, np.uint16, np.int32) if hi <= np.iinfo(kind).max)
-    return Volume(array.astype(dtype, copy=False), volume.affine, study_id, volume.metadata)
+    return replace(volume, array=array.astype(dtype, copy=False))
 
 
 def write_volume(volume: Volume, path: Path, *, label_names: Mapping[int, str] | None = None) -> None:

@@ -25,12 +25,14 @@ class Volume:
         affine: 4x4; column norms are the spacing in mm.
         study_id: for error messages.
         metadata: study facts without patient identity (modality, phase, original file name of the series...).
+        remarks: what a user should know of where the voxels are, each a sentence without its dot.
     """
 
     array: npt.NDArray[np.generic]
     affine: AffineArray
     study_id: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.array.ndim != 4:

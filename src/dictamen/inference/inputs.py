@@ -13,15 +13,18 @@ from dictamen.cohort.layouts.dataset_json import DATASET_JSON
 from dictamen.cohort.layouts.dicom import dicom_studies
 from dictamen.cohort.layouts.nnunet import FIRST_CHANNEL
 from dictamen.cohort.manifest import COHORT_JSON
-from dictamen.cohort.source import VOLUME_SUFFIXES, Source, volume_stem, volumes_in
+from dictamen.cohort.source import Source, has_ending, volume_stem, volumes_in
 from dictamen.cohort.splits import SPLITS
 from dictamen.cohort.store import Cohort
 from dictamen.cohort.study_ids import safe_id, unique_ids
 from dictamen.errors import InputError, UsageError
 from dictamen.imaging.dicom.series import ONLY
+from dictamen.imaging.read import is_volume_file
 
 NOT_IMAGES = frozenset({"segmentations", "labels", "labelsTr", "labelsTs", "masks", "organs", "lesions", "truth"})
 """Folders beside images that hold label maps."""
+SLICER_SEGMENTATION = ".seg.nrrd"
+"""With what 3D Slicer ends the names of segmentations, which it saves beside the images."""
 LATER_CHANNEL = re.compile(r"_000[1-9]$")
 """nnU-Net's second and further channels: no studies of their own where the first one lies beside them."""
 
@@ -32,7 +35,7 @@ class InputStudy:
 
     Attributes:
         study_id: unique among the inputs, usable as a file name.
-        image: its NIfTI file, or the file, folder or archive of its DICOM series; None where only a cohort has it.
+        image: its file, or the file, folder or archive of its DICOM series; None where only a cohort has it.
         series: UID of the DICOM series, or the rule to choose it.
         cohort: the cohort folder that has it; None for plain files.
         error: why it can't be predicted, known before it was opened; it is listed among the failures.
@@ -56,10 +59,10 @@ def find_inputs(
     """List the studies of `path`, in the order of their names or of their table.
 
     Args:
-        path: a NIfTI file; a folder of them, of case folders (case/ct.nii.gz) or of both, at any depth; a folder like
-            nnU-Net's imagesTs (`_0000` is no part of the id); a studies.csv, or the folder with it; an nnU-Net or
-            Decathlon folder with dataset.json; a cohort folder; DICOM series in folders at any depth, in zip archives
-            or in enhanced multi-frame files.
+        path: a NIfTI, NRRD or MetaImage file; a folder of them, of case folders (case/ct.nii.gz) or of both, at any
+            depth; a folder like nnU-Net's imagesTs (`_0000` is no part of the id); a studies.csv, or the folder with
+            it; an nnU-Net or Decathlon folder with dataset.json; a cohort folder; DICOM series in folders at any depth,
+            in zip archives or in enhanced multi-frame files.
         split: only studies of this split, where the input has splits.
         series: which of several DICOM series of a study, see `imaging.dicom.series.RULES`.
         modality: DICOM series of other modalities are left out.
@@ -90,7 +93,7 @@ def find_inputs(
         raise InputError(
             "The input holds no study.",
             where=path,
-            expected="NIfTI files (.nii, .nii.gz), DICOM series, a studies.csv or a cohort",
+            expected="NIfTI, NRRD or MetaImage files, DICOM series, a studies.csv or a cohort",
         )
     return studies
 
@@ -113,18 +116,15 @@ def _of_source(source: Source, split: str | None) -> list[InputStudy]:
 def _of_files(path: Path, leave_out: Path | None, series: str, modality: str | None) -> list[InputStudy]:
     root = path if path.is_dir() else path.parent
     left_out = leave_out.resolve() if leave_out else None
-    if path.is_file():
-        files = [path] if path.name.lower().endswith(VOLUME_SUFFIXES) else []
-    else:
-        files = list(_images(path, left_out))
+    files = [file for file in (_images(path, left_out) if path.is_dir() else [path]) if is_volume_file(file)]
     scans = dicom_studies(path, series=series, modality=modality) if path.is_dir() or not files else []
     scans = [scan for scan in scans if left_out is None or not scan.image.resolve().is_relative_to(left_out)]
     if path.is_file() and not files and not scans:
         raise InputError(
-            "The input is no NIfTI file and no DICOM image.",
+            "The input is no image of a known format.",
             where=path,
             got=path.suffix or "no suffix",
-            expected=".nii, .nii.gz, .dcm, .zip, or a folder",
+            expected=".nii, .nii.gz, .nrrd, .mha, .mhd, .dcm, .zip, or a folder",
         )
     ids = unique_ids([*(_names(file, root) for file in files), *(scan.names for scan in scans)])
     plain = [InputStudy(study_id, file) for study_id, file in zip(ids, files, strict=False)]
@@ -142,12 +142,19 @@ def _images(folder: Path, leave_out: Path | None) -> Iterator[Path]:
     if case is not None:
         yield case
         return
-    files = volumes_in(folder)
+    files = sorted([*volumes_in(folder), *_unnamed(folder)])
+    files = [file for file in files if not file.name.lower().endswith(SLICER_SEGMENTATION)]
     stems = {volume_stem(file) for file in files}
     yield from (file for file in files if not _is_later_channel(volume_stem(file), stems))
     for child in sorted(folder.iterdir()):
         if child.is_dir() and not child.name.startswith(".") and child.name not in NOT_IMAGES:
             yield from _images(child, leave_out)
+
+
+def _unnamed(folder: Path) -> list[Path]:
+    """Files without an ending that are volumes by their content: "scan", "study.17"."""
+    found = [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
+    return [file for file in found if not has_ending(file) and is_volume_file(file)]
 
 
 def _is_later_channel(stem: str, stems: set[str]) -> bool:

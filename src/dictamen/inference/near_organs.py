@@ -13,12 +13,12 @@ import numpy.typing as npt
 from dictamen.anatomy import vocabulary
 from dictamen.anatomy.regions import dilate, label_values
 from dictamen.cohort.manifest import COHORT_JSON
-from dictamen.cohort.source import VOLUME_SUFFIXES, masks_at, volumes_in
+from dictamen.cohort.source import masks_at, volumes_in
 from dictamen.cohort.store import Cohort
 from dictamen.cohort.tables import LABELS_JSON, read_labels
 from dictamen.errors import InputError
 from dictamen.imaging.geometry import grid_difference, resample, to_canonical
-from dictamen.imaging.nifti import read_header, read_label_map
+from dictamen.imaging.read import VOLUME_SUFFIXES, read_image_header, read_label_map
 from dictamen.imaging.volume import Volume
 from dictamen.models.card import ModelCard
 
@@ -120,7 +120,7 @@ def read_organs(folder: Path, study_id: str, like: Volume, structures: Mapping[s
 
 
 def _label_map(path: Path, study_id: str, like: Volume) -> OrganMasks:
-    names = read_header(path, study_id).label_names
+    names = read_image_header(path, study_id).label_names
     for folder in (path.parent, path.parent.parent):  # beside it, or beside the table of a folder of label maps
         names = names or read_labels(folder / LABELS_JSON).organs
     if not names:

@@ -56,7 +56,8 @@ class PredictResult:
         failed: the others, with the reason.
         lesions: lesions in all studies of the folder.
         seconds: wall time of this call.
-        remarks: what a user should know of prompts that are no label of the model.
+        remarks: what a user should know of prompts that are no label of the model, and of studies whose headers
+            contradict themselves.
     """
 
     output: Path
@@ -216,7 +217,7 @@ def predict(
     done = folder.done() if resume else frozenset()
     waiting = [study for study in studies if study.study_id not in done]
     skipped = tuple(study.study_id for study in studies if study.study_id in done)
-    predicted, failed = _run(waiting, job, folder, jobs=jobs, progress=progress)
+    predicted, failed, remarks = _run(waiting, job, folder, jobs=jobs, progress=progress)
     lesions = folder.finish([study.study_id for study in studies], failed)
     return PredictResult(
         job.output,
@@ -226,14 +227,15 @@ def predict(
         tuple(failed),
         lesions,
         monotonic() - started,
-        tuple(job.prompts.remarks()) if job.prompts else (),
+        (*(job.prompts.remarks() if job.prompts else ()), *remarks),
     )
 
 
 def _run(
     studies: Sequence[InputStudy], job: _Job, folder: OutputFolder, *, jobs: int, progress: Progress | None
-) -> tuple[list[str], list[Failure]]:
+) -> tuple[list[str], list[Failure], list[str]]:
     predicted: list[str] = []
+    remarks: list[str] = []
     failed: list[Failure] = []
     items = [(study.study_id, study) for study in studies]
 
@@ -254,11 +256,12 @@ def _run(
             if jobs > 1:
                 folder.add(outcome.value)
             predicted.append(outcome.study_id)
+            remarks += [f"{outcome.study_id}: {remark}" for remark in outcome.value["remarks"]]
     except BaseException:
         # what is done stays usable after Ctrl-C or a full disk
         folder.finish([study.study_id for study in studies], failed)
         raise
-    return predicted, failed
+    return predicted, failed, remarks
 
 
 def _predict_one(study: InputStudy, *, job: _Job) -> dict[str, Any]:
@@ -390,6 +393,7 @@ def _line(done: _Found, card: ModelCard) -> dict[str, Any]:
         "shape": list(volume.shape),
         "spacing_mm": [round(step, 4) for step in volume.spacing_mm],
         "source": dict(volume.metadata),
+        "remarks": list(volume.remarks),
     }
 
 

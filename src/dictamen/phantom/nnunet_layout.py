@@ -14,7 +14,8 @@ from dictamen.anatomy import vocabulary
 from dictamen.errors import UsageError
 from dictamen.files import write_json, write_text
 from dictamen.imaging.geometry import to_canonical
-from dictamen.imaging.nifti import read_label_map, read_volume, write_volume
+from dictamen.imaging.nifti import read_volume, write_volume
+from dictamen.imaging.read import read_label_map
 from dictamen.imaging.volume import Volume
 
 NAME = re.compile(r"Dataset\d{3}_\w+")

@@ -23,8 +23,7 @@ from dictamen.cohort.layouts.dataset_json import DATASET_JSON, label_regions
 from dictamen.cohort.source import volume_stem, volumes_in
 from dictamen.errors import InputError
 from dictamen.evaluation.predictions import LABELS_JSON, read_labels
-from dictamen.imaging.header import read_header
-from dictamen.imaging.nifti import read_label_map
+from dictamen.imaging.read import read_image_header, read_label_map
 from dictamen.imaging.volume import Volume
 
 ANY: tuple[int, ...] = ()
@@ -119,7 +118,9 @@ def _label_maps(folder: Path, maps: Mapping[str, Path]) -> tuple[dict[str, dict[
     named: dict[str, dict[str, MaskFile]] = {}
     unnamed: dict[str, MaskFile] = {}
     for study_id, path in maps.items():
-        table = shared or _named({name: (v,) for v, name in (read_header(path, study_id).label_names or {}).items()})
+        table = shared or _named(
+            {name: (v,) for v, name in (read_image_header(path, study_id).label_names or {}).items()}
+        )
         if table:
             named[study_id] = {label: MaskFile(path, values) for label, values in table.items()}
         else:
