@@ -73,10 +73,14 @@ def test_looks_are_learned_and_a_run_resumes(tmp_path: Path, pairs_cohort: Cohor
 def test_as_a_user_runs_it(tmp_path: Path, pairs_cohort: Cohort, capsys: pytest.CaptureFixture[str]) -> None:
     settings = [f"--set={key}" for key in ("steps=2", "look.preset=unet_tiny", "look.patch_size=[16,16,16]")]
     cohort = str(pairs_cohort.path)
-    assert main(["anatomy", "pretrain", "-o", str(tmp_path / "names"), "--cohort", cohort, *settings]) == 0
+    with pytest.raises(SystemExit) as end:
+        main(["anatomy", "pretrain", "-o", str(tmp_path / "names"), "--cohort", cohort, *settings])
+    assert end.value.code == 0
     assert "looks 1.000" in capsys.readouterr().out
     odd = ["--set=look.patch_size=[18,16,16]", "--set=look.preset=unet_tiny"]
-    assert main(["anatomy", "pretrain", "-o", str(tmp_path / "odd"), "--cohort", cohort, *odd]) == 2
+    with pytest.raises(SystemExit) as end:
+        main(["anatomy", "pretrain", "-o", str(tmp_path / "odd"), "--cohort", cohort, *odd])
+    assert end.value.code == 2
     assert "multiples of 4" in capsys.readouterr().err
 
 

@@ -29,7 +29,7 @@ class LookEncoder(nn.Module):
         A structure without a voxel gets the embedding of features that are zero.
         """
         features = self.backbone(image).float().movedim(1, -1).flatten(0, 3)
-        values = int(max(labels.max(), structures[:, 1].max())) + 1
+        values = int(torch.cat([labels.flatten(), structures[:, 1]]).max()) + 1
         patch = torch.arange(len(labels), device=labels.device).view(-1, 1, 1, 1)
         group = (patch * values + labels.long()).flatten()
         sums = features.new_zeros(len(labels) * values, features.shape[1]).index_add(0, group, features)

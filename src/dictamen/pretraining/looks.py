@@ -122,9 +122,8 @@ def look_loss(
     looks: Tensor, concepts: Sequence[str], names: Tensor, owners: Sequence[str], temperature: float
 ) -> Tensor:
     """Contrast of S looks [S, D] with M names [M, D], both ways; positive where the concept is the same."""
-    positive = torch.tensor([[concept == owner for owner in owners] for concept in concepts]).view(
-        len(looks), len(names)
-    )
+    same = [[concept == owner for owner in owners] for concept in concepts]
+    positive = torch.tensor(same, dtype=torch.bool).view(len(looks), len(names))
     none = torch.zeros_like(positive)
     there = multi_positive_loss(looks, names, positive=positive, ignored=none, temperature=temperature)
     back = multi_positive_loss(names, looks, positive=positive.T, ignored=none.T, temperature=temperature)
