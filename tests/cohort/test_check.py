@@ -176,7 +176,7 @@ BAD: list[tuple[Spoil, str, str]] = [
     (missing_mask_without_table, "missing_file", "does not exist"),
     (missing_report, "missing_file", "does not exist"),
     (latin_report, "unreadable_report", "not in UTF-8"),
-    (empty_folder_of_masks, "missing_file", "holds no NIfTI"),
+    (empty_folder_of_masks, "missing_file", "holds no volume"),
     (no_nifti, "unreadable", "NIfTI"),
     (empty_file, "unreadable", "empty"),
     (truncated, "unreadable", "truncated"),

@@ -106,6 +106,7 @@ BAD = {
     "another format": ("P5 2 3 255\n", ".nrrd", "not an NRRD"),
     "nothing": ("", ".nrrd", "not an NRRD"),
     "no end": (META.replace("ElementDataFile", "# "), ".mha", "has no end"),
+    "no name at all": (META.replace("LOCAL", "\0LOCAL"), ".mhd", "in its own folder"),
     "elsewhere, too": (META.replace("LOCAL", "/etc/passwd"), ".mhd", "in its own folder"),
     "a pattern": (META.replace("LOCAL", "slice%03d.raw 1 4 1"), ".mhd", "in its own folder"),
     "missing": (META.replace("LOCAL", "a.raw"), ".mhd", "does not exist"),

@@ -108,7 +108,8 @@ def beside(header: Path, name: str, where: str) -> Path:
     Raises:
         InputError: it names one elsewhere, or several.
     """
-    if not name or name != Path(name).name or "\\" in name or "%" in name or name.upper().startswith("LIST"):
+    unfit = any(sign in name for sign in "\\%\0")
+    if not name or name != Path(name).name or unfit or name.upper().startswith("LIST"):
         raise InputError(
             "The header must name one file of voxels in its own folder.",
             where=where,
