@@ -48,7 +48,7 @@ def main() -> None:
     cohort = Cohort.open(arguments.cohort)
     config = resolve(None, settings)
     plan = make_plan(cohort, config)
-    fabric = Fabric(accelerator="cpu", devices=1, precision=precision.resolve(config.precision, "cpu"))
+    fabric = Fabric(accelerator="cpu", devices=1, precision=precision.resolve(config.precision, "cpu", training=True))
     fabric.launch()
     trainers: dict[str, Trainer] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -77,7 +77,7 @@ class EncodedVolume:
         if image.ndim not in (3, 4) or 0 in image.shape:
             raise InputError("The image must be [X, Y, Z] or [C, X, Y, Z] with at least one voxel.", got=image.shape)
         self.network, self.device = network, network.table.device
-        self.precision = resolve(precision, self.device)
+        self.precision = resolve(precision, self.device, training=False)
         volume = PaddedVolume(image if image.ndim == 4 else image[None], tuple(patch_size), normalise)
         started = monotonic()
         self.padding, self.shape = volume.padding, volume.shape

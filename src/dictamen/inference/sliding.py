@@ -146,7 +146,7 @@ def slide(
     if image.ndim not in (3, 4) or 0 in image.shape:
         raise InputError("The image must be [X, Y, Z] or [C, X, Y, Z] with at least one voxel.", got=image.shape)
     place = torch.device(device)
-    network = _Network(model, place, resolve(precision, place))
+    network = _Network(model, place, resolve(precision, place, training=False))
     volume = Volume(image if image.ndim == 4 else image[None], tuple(patch_size), normalise, air, region)
     was_training = model.training
     model.eval()

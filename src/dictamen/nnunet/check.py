@@ -71,7 +71,7 @@ def check_dataset(folder: Path) -> DatasetCheck:
 
 def _values(file: Path) -> set[int]:
     try:
-        array = SimpleITK.GetArrayViewFromImage(SimpleITK.ReadImage(str(file)))
+        array = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(file)))  # a view would outlive its image
     except RuntimeError:
         raise InputError("The label map can't be read.", where=file) from None
     return {int(value) for value in np.unique(array)}

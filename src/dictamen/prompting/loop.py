@@ -44,7 +44,7 @@ class PromptTrainer:
 
     def __init__(self, fabric: Fabric, plan: PromptPlan, run: Path, config: PromptConfig) -> None:
         self.fabric, self.plan, self.run, self.config = fabric, plan, run, config
-        self.precision = precision.resolve(config.precision, fabric.device)
+        self.precision = precision.resolve(config.precision, fabric.device, training=True)
         self.architecture, network = _network(config, labels=len(plan.labels))
         precision.arrange(network, self.precision)
         presets.check_patch(config.patch_size, network.divisor)

@@ -8,17 +8,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from lightning_fabric import Fabric, seed_everything
+from lightning_fabric import seed_everything
 
 from dictamen.cohort.store import Cohort
 from dictamen.errors import UsageError
 from dictamen.files import output_folder, write_text
-from dictamen.models import precision
 from dictamen.prompting.config import PromptConfig
 from dictamen.prompting.loop import PromptTrainer
 from dictamen.prompting.plan import make_plan
 from dictamen.training.config import to_toml
+from dictamen.training.fabric import launch
 from dictamen.training.loop import Progress
 from dictamen.training.record import write_run
 from dictamen.training.train import TrainResult
@@ -57,9 +56,7 @@ def train_prompts(
     for warning in plan.warnings:
         logger.warning(warning)
     run = Path(output)
-    kind = "cuda" if config.accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
-    fabric = Fabric(accelerator=config.accelerator, devices=1, precision=precision.resolve(config.precision, kind))
-    fabric.launch()
+    fabric = launch(accelerator=config.accelerator, devices=1, nodes=1, precision=config.precision)
     seed_everything(config.seed, verbose=False)
     trainer = PromptTrainer(fabric, plan, run, config)
     output_folder(run, resume=resume, overwrite=overwrite)

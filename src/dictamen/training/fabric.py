@@ -18,9 +18,8 @@ def launch(*, accelerator: str, devices: int, nodes: int, precision: Precision) 
     """
     kind = "cuda" if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available() else "cpu"
     try:
-        fabric = Fabric(
-            accelerator=accelerator, devices=devices, num_nodes=nodes, precision=precisions.resolve(precision, kind)
-        )
+        resolved = precisions.resolve(precision, kind, training=True)
+        fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes, precision=resolved)
     except (ValueError, RuntimeError) as error:
         raise UsageError(
             "The devices can't be used.",

@@ -47,7 +47,7 @@ class Trainer:
 
     def __init__(self, fabric: Fabric, cohort: Cohort, plan: Plan, run: Path, config: TrainConfig) -> None:
         self.fabric, self.cohort, self.plan, self.run, self.config = fabric, cohort, plan, run, config
-        self.precision = precision.resolve(config.precision, fabric.device)
+        self.precision = precision.resolve(config.precision, fabric.device, training=True)
         network = presets.build(
             config.preset,
             in_channels=1,
