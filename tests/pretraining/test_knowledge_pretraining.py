@@ -47,6 +47,21 @@ def test_a_held_out_synonym_is_held_out_of_both_sides_and_of_the_pair() -> None:
     assert total == sum(len(concept.words) for concept in KNOWLEDGE)
 
 
+def test_synonyms_can_be_held_out_each_by_itself() -> None:
+    whole, single = (divide(KNOWLEDGE, share=0.15, seed=0, whole=each) for each in (True, False))
+    held = {name for name, _ in single.held_out}
+    assert len(held) == len(single.held_out) and abs(len(single.held_out) - len(whole.held_out)) < 40
+    assert all(name[1] not in single.names[name[0]] for name in held)
+    parted = [
+        name
+        for (concept_id, word), _ in single.held_out
+        for mirror in KNOWLEDGE[concept_id].relations.get("mirror_of", ())
+        for name in single.names[mirror]
+        if bare(name) == bare(word)
+    ]
+    assert parted  # the left is taught, the right asked for
+
+
 def test_nothing_is_held_out_by_default() -> None:
     taught = divide(KNOWLEDGE, share=0, seed=0)
     assert not taught.held_out

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
 from typing import Literal, TypeVar
 
@@ -36,14 +37,20 @@ class Taught:
     held_out_relations: Mapping[tuple[str, Relation], tuple[str, ...]]
 
 
-def divide(knowledge: Knowledge, *, share: float, seed: int) -> Taught:
+def divide(knowledge: Knowledge, *, share: float, seed: int, whole: bool = True) -> Taught:
     """Hold out a share of the synonyms and of the relations.
 
-    A synonym is held out as a whole: with it go the same words said of the pair, of the left and of the right, so that
-    "left calyx" does not give "calyx" away; preferred names are always taught. So do relations of both sides.
+    Preferred names are always taught. Relations of both sides are held out together.
+
+    Args:
+        share: 0..1.
+        whole: a synonym is held out as a whole: with it go the same words said of the pair, of the left and of the
+            right, so that "left calyx" does not give "calyx" away. Otherwise each name is drawn by itself.
     """
     draw = Random(f"names {seed}")
     families = _families(knowledge)
+    if not whole:
+        families = {("", f"{number}"): [name] for number, name in enumerate(chain(*families.values()))}
     held = [name for key in _sample(families, share, draw) for name in families[key]]
     names = {c.id: tuple(word for word in c.words if (c.id, word) not in set(held)) for c in knowledge}
     pairs = {(c.id, relation): ids for c in knowledge for relation, ids in c.relations.items() if ids}

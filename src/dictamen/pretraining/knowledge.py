@@ -81,7 +81,7 @@ def pretrain_knowledge(
     """
     started, run = time.monotonic(), Path(output)
     config, knowledge = config or KnowledgeConfig(), knowledge or load_knowledge()
-    taught = divide(knowledge, share=config.hold_out, seed=config.seed)
+    taught = divide(knowledge, share=config.hold_out, seed=config.seed, whole=config.hold_out_whole)
     texts = KnowledgeTexts(knowledge, taught, config)
     looks = LookMaker(Cohort.open(cohort), knowledge, config) if cohort is not None else None
     state = _start(config, with_looks=looks is not None)

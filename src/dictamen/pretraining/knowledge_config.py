@@ -40,6 +40,7 @@ class KnowledgeConfig(BaseModel):
     variations: bool = True  # names in other word orders, plural, with typing errors ...
     roots: bool = True  # nephr-, hepat-: Greek and Latin roots
     hold_out: float = Field(default=0.0, ge=0, lt=1)  # share of synonyms and relations that are not taught but measured
+    hold_out_whole: bool = True  # a synonym with the same words of its left, right and pair; otherwise each by itself
     look: LookSettings = LookSettings()
     window: IntensityWindow = IntensityWindow()  # of the scans of a cohort
     temperature: float = Field(default=0.05, gt=0)
