@@ -31,7 +31,9 @@ class KnowledgeConfig(BaseModel):
 
     text: TextSettings = TextSettings(layers=1, most_words=64)  # names are short
     dimension: int = Field(default=128, ge=8)
-    steps: int = Field(default=300, ge=1)  # about half a minute of one core
+    steps: int = Field(
+        default=900, ge=1
+    )  # about a minute of one core; 300 know two held-out synonyms in a hundred less
     concepts: int = Field(default=24, ge=2)  # drawn a step; their mirrors and siblings come on top
     siblings: int = Field(default=2, ge=0)  # of each: the hardest to tell apart
     hard_negatives: bool = True  # the other side of each concept too
