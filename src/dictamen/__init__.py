@@ -5,6 +5,7 @@ Python mirrors the verbs of the command line; each name is imported when it is f
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from dictamen.review.store import FeedbackStore
     from dictamen.training.config import TrainConfig
     from dictamen.training.train import train
+
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+"""torch reads it when it is imported: large tensors lie in large pages. Maps of a 3D network are fetched from the system
+anew in each layer, and page by page of 4 kB that takes a third of a CPU's time."""
 
 _HOMES = {
     "Cohort": "dictamen.cohort.store",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dictamen.inference import postprocess
-from dictamen.inference.postprocess import Layer, combine, components, lesion_components, near, organ_zone
+from dictamen.inference.postprocess import Layer, combine, components, empty_labels, lesion_components, near, organ_zone
 
 
 def blobs(*boxes: tuple[slice, slice, slice]) -> np.ndarray:
@@ -67,10 +67,10 @@ def test_without_organ_everything_is_near() -> None:
 def test_the_more_probable_label_wins_and_lesions_lie_over_organs() -> None:
     mask = np.ones((1, 1, 3), dtype=bool)
     first, second = np.full(mask.shape, 0.6), np.array([[[0.5, 0.6, 0.9]]])
-    organs = combine(mask.shape, [Layer(1, mask, first), Layer(2, mask, second)])
+    organs = combine(empty_labels(mask.shape, 9), [Layer(1, mask, first), Layer(2, mask, second)])
     assert organs.tolist() == [[[1, 1, 2]]]
     lesion = np.array([[[True, False, False]]])
     over = Layer(7, lesion, np.full(mask.shape, 0.1))
-    assert combine(mask.shape, [over], onto=organs).tolist() == [[[7, 1, 2]]]
+    assert combine(organs.copy(), [over]).tolist() == [[[7, 1, 2]]]
     part = Layer(9, mask[..., 1:], second[..., 1:], (slice(0, 1), slice(0, 1), slice(1, 3)))
-    assert combine(mask.shape, [over, part], onto=organs).tolist() == [[[7, 9, 9]]]
+    assert combine(organs.copy(), [over, part]).tolist() == [[[7, 9, 9]]]

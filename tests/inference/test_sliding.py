@@ -7,6 +7,7 @@ from small_models import Bright, random_network
 from torch import Tensor, nn
 
 from dictamen.errors import InputError, UsageError
+from dictamen.inference import slabs
 from dictamen.inference.sides import mirror_axes, mirror_partners, mirrored_name
 from dictamen.inference.sliding import _Network, choose_device, predict_probabilities, slide
 from dictamen.inference.windows import Axis
@@ -104,7 +105,11 @@ def pointwise(labels: int, features: int = 4) -> SegmentationNetwork:
 @pytest.mark.parametrize("labels", [2, 4, 25])
 @pytest.mark.parametrize("shape", [(70, 33, 19), (5, 40, 16), (16, 16, 61), (3, 3, 3)])
 @pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5, 0.7])
-def test_exact_to_a_hundred_thousandth(labels: int, shape: tuple[int, int, int], overlap: float) -> None:
+@pytest.mark.parametrize("small", [slabs.SMALL, 0])
+def test_exact_to_a_hundred_thousandth(
+    labels: int, shape: tuple[int, int, int], overlap: float, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slabs, "SMALL", small)
     network, array = pointwise(labels), image(*shape)
     with torch.no_grad():
         expected = network(torch.from_numpy(array)[None, None]).logits[0].numpy()
@@ -113,6 +118,18 @@ def test_exact_to_a_hundred_thousandth(labels: int, shape: tuple[int, int, int],
         assert np.isnan(found[(slice(None), *tile.place)]).all()
         found[(slice(None), *tile.place)] = tile.logits.numpy()
     assert np.abs(found - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((200, 200, 300), 0), ((400, 400, 600), 2), ((600, 400, 400), 0)])
+def test_sums_are_kept_of_half_a_window_across_the_longest_axis(shape: tuple[int, int, int], axis: int) -> None:
+    along = [Axis.of(size, 64, 0.5) for size in shape]
+    sums = slabs.Slabs(along)
+    sums.begin(0, 0)
+    sums.add(0, torch.ones(1, 64, 64, 64))
+    assert sums._buffer is not None
+    assert sums.axes[0] == axis
+    assert sums._buffer.shape[1 + axis] <= 64 - min(end - begin for begin, end in map(along[axis].finished, range(3)))
+    assert sums._buffer.numel() < 64 * shape[0] * shape[1] * shape[2] / shape[axis]
 
 
 def test_the_head_of_blended_features_is_the_blend_of_logits() -> None:

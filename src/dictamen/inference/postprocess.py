@@ -13,6 +13,7 @@ import numpy.typing as npt
 from dictamen.anatomy.regions import dilate
 
 Mask = npt.NDArray[np.bool_]
+LabelArray = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 Components = npt.NDArray[np.unsignedinteger[Any] | np.signedinteger[Any]]
 
 SMALLEST_LESION_MM3 = 30.0
@@ -113,20 +114,25 @@ class Layer:
     box: tuple[slice, slice, slice] = (slice(None), slice(None), slice(None))
 
 
-def combine(
-    shape: Sequence[int], layers: Iterable[Layer], *, onto: npt.NDArray[np.uint16] | None = None
-) -> npt.NDArray[np.uint16]:
-    """One label map [X, Y, Z] of masks that may overlap: the more probable label wins, the first one of equals.
+def combine(labels: LabelArray, layers: Iterable[Layer]) -> LabelArray:
+    """Paint masks that may overlap onto a label map: the more probable label wins, the first one of equals.
 
     Args:
+        labels: [X, Y, Z], changed in place; what it holds loses against every mask.
         layers: taken one at a time, so that many labels need the memory of one.
-        onto: a map to paint over: its labels lose against every mask.
+
+    Returns:
+        `labels`.
     """
-    labels = np.zeros(tuple(shape), dtype=np.uint16) if onto is None else onto.copy()
-    best = np.zeros(tuple(shape), dtype=np.float16)
+    best = np.zeros(labels.shape, dtype=np.float16)
     for layer in layers:
         highest = best[layer.box]
         wins = layer.mask & (layer.probability > highest)
         labels[layer.box][wins] = layer.value
         highest[wins] = layer.probability[wins]
     return labels
+
+
+def empty_labels(shape: Sequence[int], count: int) -> LabelArray:
+    """A label map [X, Y, Z] without a label, of the smallest type that holds `count` of them."""
+    return np.zeros(tuple(shape), dtype=np.uint8 if count <= np.iinfo(np.uint8).max else np.uint16)

@@ -13,6 +13,7 @@ Windows are blended with Gaussian weights as in nnU-Net, with three differences 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from dictamen.errors import InputError, UsageError
+from dictamen.inference.slabs import Slabs, Spans
 from dictamen.inference.windows import Axis, padding
 from dictamen.models.precision import Precision, Resolved, memory_format, resolve
 from dictamen.models.presets import SegmentationNetwork
@@ -35,8 +37,8 @@ FAST_OVERLAP = 0.25
 """For previews and validation while training: 2.4x fewer windows."""
 AIR = -1.0
 """Normalised intensity of air, with which a volume smaller than the window is padded where nothing else is said."""
-TILE = 32
-"""Voxels of a tile's sides along x and y: its labels fit a processor's cache."""
+TILE = (32, 32, 64)
+"""Most voxels of a tile along x, y, z: its labels fit a processor's cache."""
 X = 0
 """The axis that goes from left to right."""
 FEW = 4099
@@ -235,47 +237,31 @@ def _tiles(
     overlap: float,
     groups: Groups,
 ) -> Iterator[Tile]:
-    """Blend windows into a buffer as deep as one window; give its front away when it is complete.
+    """Blend windows, and give parts of the volume away when they are complete.
 
-    The buffer begins where the windows of the moment do, along z: what lies behind its front moves there when the front
-    is given away. Mirror images along x are blended apart where labels have sides, which change places in their logits.
+    Mirror images along x are blended apart where labels have sides, which change places in their logits.
     """
     along = [Axis.of(size, side, overlap) for size, side in zip(volume.shape, volume.window, strict=True)]
-    x, y, z = along
-    weights = x.weights[:, None, None] * y.weights[:, None] * z.weights
-    buffers: list[Tensor] = []
-    same: dict[tuple[float, tuple[int, ...]], Tensor] = {}
-    for number, depth in enumerate(z.starts):
-        for begin_x, begin_y in itertools.product(x.starts, y.starts):
-            if not volume.wanted((begin_x, begin_y, depth)):
+    blended = [Slabs(along) for _ in groups]
+    way = blended[0]
+    same: dict[float, list[Tensor]] = {}
+    for slab, row in ((slab, row) for slab in range(way.count) for row in way.rows(slab)):
+        for sums in blended:
+            sums.begin(slab, row)
+        for column in way.columns:
+            begin = way.corner(slab, row, column)
+            if not volume.wanted(begin):
                 continue
-            window = volume.at((begin_x, begin_y, depth))
+            window = volume.at(begin)
             value = _only_value(window)
-            across = (slice(None), slice(begin_x, begin_x + x.window), slice(begin_y, begin_y + y.window))
-            for group, (axes_of_group, _) in enumerate(groups):
-                for axes in axes_of_group:
-                    found = same.get((value, axes)) if value is not None else None
-                    if found is None:
-                        found = _channels(network, window, axes)
-                    if value is not None:
-                        same[value, axes] = found
-                    if group == len(buffers):
-                        buffers.append(torch.zeros((len(found), *volume.shape[:2], z.window)))
-                    buffers[group][across].addcmul_(found, weights)
-        first, end = z.finished(number)
-        yield from _complete(network, buffers, volume, along, (first, end), groups)
-        if end < volume.shape[2]:
-            for buffer in buffers:
-                _move(buffer, end - first)
-
-
-def _move(buffer: Tensor, step: int) -> None:
-    """Move what lies from `step` on along z to the front, in parts that don't overlap, and zeros behind it."""
-    size = buffer.shape[-1]
-    for begin in range(0, size - step, step):
-        end = min(begin + step, size - step)
-        buffer[..., begin:end] = buffer[..., begin + step : end + step]
-    buffer[..., size - step :] = 0
+            found = same.get(value) if value is not None else None
+            if found is None:
+                found = [_mean(network, window, mirrorings) for mirrorings, _ in groups]
+            if value is not None:
+                same[value] = found
+            for sums, channels in zip(blended, found, strict=True):
+                sums.add(column, channels)
+        yield from _complete(network, blended, volume, along, groups)
 
 
 def _only_value(window: Tensor) -> float | None:
@@ -283,6 +269,14 @@ def _only_value(window: Tensor) -> float | None:
     values = window.flatten()
     first = values[0]
     return float(first) if bool((values[::FEW] == first).all()) and bool((values == first).all()) else None
+
+
+def _mean(network: _Network, window: Tensor, mirrorings: Sequence[tuple[int, ...]]) -> Tensor:
+    """Mean of the channels of a window's mirror images, each turned back."""
+    found = _channels(network, window, mirrorings[0])
+    for axes in mirrorings[1:]:
+        found = found + _channels(network, window, axes)
+    return found / len(mirrorings) if len(mirrorings) > 1 else found
 
 
 def _channels(network: _Network, window: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -293,50 +287,44 @@ def _channels(network: _Network, window: Tensor, axes: tuple[int, ...]) -> Tenso
 
 
 def _complete(
-    network: _Network,
-    buffers: Sequence[Tensor],
-    volume: Volume,
-    along: Sequence[Axis],
-    span: tuple[int, int],
-    groups: Groups,
+    network: _Network, blended: Sequence[Slabs], volume: Volume, along: Sequence[Axis], groups: Groups
 ) -> Iterator[Tile]:
-    """Tiles of the buffer's front, divided by the sum of weights, without the padding."""
-    (low_x, _), (low_y, _), (low_z, _) = volume.padding
-    size_x, size_y, size_z = volume.image.shape[1:]
-    first, end = max(span[0], low_z), min(span[1], low_z + size_z)
-    if first >= end:
-        return
-    for corner_x, corner_y in itertools.product(range(0, size_x, TILE), range(0, size_y, TILE)):
-        end_x, end_y = min(size_x, corner_x + TILE), min(size_y, corner_y + TILE)
-        inside = (slice(corner_x, end_x), slice(corner_y, end_y), slice(first - low_z, end - low_z))
-        place = (slice(low_x + corner_x, low_x + end_x), slice(low_y + corner_y, low_y + end_y), slice(first, end))
-        region = None if volume.region is None else volume.region[inside]
-        if region is not None and not region.any():
+    """Tiles of what is complete, divided by the sum of weights, without the padding."""
+    low, size = [before for before, _ in volume.padding], volume.image.shape[1:]
+    for part in blended[0].complete():
+        spans = [(max(a, low[axis]), min(b, low[axis] + size[axis])) for axis, (a, b) in enumerate(part)]
+        if any(begin >= end for begin, end in spans):
             continue
-        logits = _blended(network, buffers, along, place, span[0], groups)
-        if region is not None:
-            logits = torch.where(torch.from_numpy(region), logits, NOWHERE)
-        yield Tile((corner_x, corner_y, first - low_z), logits)
+        for place in itertools.product(*(_even(*span, most) for span, most in zip(spans, TILE, strict=True))):
+            inside = tuple(slice(a - before, b - before) for (a, b), before in zip(place, low, strict=True))
+            region = None if volume.region is None else volume.region[inside]
+            if region is not None and not region.any():
+                continue
+            logits = _logits(network, blended, along, place, groups)
+            if region is not None:
+                logits = torch.where(torch.from_numpy(region), logits, NOWHERE)
+            yield Tile((inside[0].start, inside[1].start, inside[2].start), logits)
 
 
-def _blended(
-    network: _Network,
-    buffers: Sequence[Tensor],
-    along: Sequence[Axis],
-    place: tuple[slice, slice, slice],
-    front: int,
-    groups: Groups,
+def _even(begin: int, end: int, most: int) -> list[tuple[int, int]]:
+    """Cut [begin, end) into as few parts of at most `most` as will do, of about the same length."""
+    count = max(1, math.ceil((end - begin) / most))
+    edges = [begin + (end - begin) * number // count for number in range(count + 1)]
+    return list(itertools.pairwise(edges))
+
+
+def _logits(
+    network: _Network, blended: Sequence[Slabs], along: Sequence[Axis], place: Spans, groups: Groups
 ) -> Tensor:
-    """Logits [L, x, y, z] of a part of the padded image that is complete; the buffers begin at voxel `front` of z."""
-    x, y, z = place
-    one_by_total = (1 / along[0].total[x, None, None]) * (1 / along[1].total[y, None]) * (1 / along[2].total[z])
-    here = (slice(None), x, y, slice(z.start - front, z.stop - front))
-    count = sum(len(axes) for axes, _ in groups)
-    blended = []
-    for buffer, (axes, order) in zip(buffers, groups, strict=True):
-        logits = network.logits(buffer[here] * (one_by_total / len(axes)))
-        blended.append((logits if order is None else logits[list(order)], len(axes) / count))
-    logits = blended[0][0] if len(blended) == 1 else sum((one * share for one, share in blended), torch.zeros(()))
+    """Logits [L, x, y, z] of a complete part of the padded image."""
+    x, y, z = (1 / axis.total[begin:end] for axis, (begin, end) in zip(along, place, strict=True))
+    one_by_total = x[:, None, None] * y[:, None] * z
+    count = sum(len(mirrorings) for mirrorings, _ in groups)
+    found = []
+    for sums, (mirrorings, order) in zip(blended, groups, strict=True):
+        logits = network.logits(sums.part(place) * one_by_total)
+        found.append((logits if order is None else logits[list(order)], len(mirrorings) / count))
+    logits = found[0][0] if len(found) == 1 else sum((one * share for one, share in found), torch.zeros(()))
     return _margins(logits) if network.exclusive else logits
 
 

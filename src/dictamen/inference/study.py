@@ -19,7 +19,7 @@ from dictamen.inference import postprocess
 from dictamen.inference.lesions import Lesion, SideOf
 from dictamen.inference.native import NativeGrid, shifted
 from dictamen.inference.near_organs import OrganMasks, organs_of_labels
-from dictamen.inference.postprocess import Layer
+from dictamen.inference.postprocess import LabelArray, Layer
 from dictamen.inference.probability_maps import Box, ProbabilityMaps
 from dictamen.inference.sides import mirror_axes, mirror_partners
 from dictamen.inference.sliding import OVERLAP, slide
@@ -71,7 +71,7 @@ class StudyPrediction:
     """
 
     labels: Volume
-    canonical_labels: npt.NDArray[np.uint16]
+    canonical_labels: LabelArray
     canonical_image: Volume
     lesions: tuple[Lesion, ...]
     scores: dict[str, float]
@@ -161,7 +161,7 @@ class _Reader:
         self.organ_channels = [c for c, label in enumerate(card.labels) if label.kind == "organ"]
         self.lesion_channels = [c for c, label in enumerate(card.labels) if label.kind == "lesion"]
         self.organs = postprocess.combine(
-            coarse.shape,
+            postprocess.empty_labels(coarse.shape, len(card.labels)),
             (
                 self._layer(c, box, maps.inside(c, box))
                 for c in self.organ_channels
@@ -179,8 +179,8 @@ class _Reader:
             scores[label.name] = float(near.max())
             if side_of := sides[channel]:
                 by_side[label.name] = table.scores_by_side(near, self.coarse.affine, side_of, at_least=PRIOR)
-        organs = postprocess.combine(
-            self.canonical.shape,
+        labels = postprocess.combine(
+            postprocess.empty_labels(self.canonical.shape, len(self.card.labels)),
             (
                 self._layer(c, *found)
                 for c in self.organ_channels
@@ -189,7 +189,7 @@ class _Reader:
         )
         lesions: list[Lesion] = []
         layers = (self._lesion_layer(c, *found, sides[c], lesions) for c, found in self._lesion_parts())
-        labels = postprocess.combine(self.canonical.shape, layers, onto=organs)
+        postprocess.combine(labels, layers)
         return StudyPrediction(
             labels=self._on_input_grid(labels, volume),
             canonical_labels=labels,
@@ -257,7 +257,7 @@ class _Reader:
         )
         return Layer(channel + 1, labelled > 0, probability, box)
 
-    def _instances(self, labels: npt.NDArray[np.uint16], volume: Volume) -> Volume:
+    def _instances(self, labels: LabelArray, volume: Volume) -> Volume:
         """Lesions by number, each where its label is the one that won."""
         instances = np.zeros(labels.shape, dtype=np.int32)
         for value, box, numbers in self.numbered:
@@ -265,9 +265,8 @@ class _Reader:
             instances[box][won] = numbers[won]
         return back_to(Volume(instances[None], self.canonical.affine, volume.study_id), volume)
 
-    def _on_input_grid(self, labels: npt.NDArray[np.uint16], volume: Volume) -> Volume:
-        small = labels.astype(np.uint8) if len(self.card.labels) <= np.iinfo(np.uint8).max else labels
-        return back_to(Volume(small[None], self.canonical.affine, volume.study_id), volume)
+    def _on_input_grid(self, labels: LabelArray, volume: Volume) -> Volume:
+        return back_to(Volume(labels[None], self.canonical.affine, volume.study_id), volume)
 
     def _all_on(self, volume: Volume) -> Volume:
         channels = np.stack([self.native.whole(self.maps[c]) for c in range(len(self.card.labels))])

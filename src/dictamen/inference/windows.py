@@ -50,6 +50,11 @@ class Axis:
         last = number + 1 == len(self.starts)
         return self.starts[number], len(self.total) if last else self.starts[number + 1]
 
+    def reached(self, number: int) -> tuple[int, int]:
+        """The voxels [from, to) of window `number` that no window before it reaches."""
+        end = self.starts[number] + self.window
+        return 0 if number == 0 else self.starts[number - 1] + self.window, end
+
 
 def padding(shape: Sequence[int], window: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """Voxels to add before and after each axis, so that a window fits."""
