@@ -23,7 +23,8 @@ sys.path.insert(0, str(ROOT / "tests" / "imaging"))
 
 from synthetic_dicom import Scan  # noqa: E402
 from test_dicom_out import label_map, objects  # noqa: E402
-from test_dicom_series import BAD, GOOD  # noqa: E402
+from test_dicom_refused import BAD  # noqa: E402
+from test_dicom_series import GOOD  # noqa: E402
 
 from dictamen.errors import InputError  # noqa: E402
 from dictamen.imaging.dicom.segmentation import read_segmentation, write_dataset  # noqa: E402

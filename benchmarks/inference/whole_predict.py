@@ -104,7 +104,11 @@ def write_scan(path: Path, shape: Sequence[int], card: ModelCard) -> None:
     values = np.full(tuple(shape), -1000, dtype=np.int16)
     body = (x[:, None] / 0.95) ** 2 + (y / 0.75) ** 2 < 1
     values[body] = -160
-    places = [(a, b, c) for c in (-0.8, -0.4, 0, 0.4, 0.8) for a, b in ((-0.6, 0), (-0.2, 0.3), (-0.2, -0.3), (0.2, 0), (0.6, 0))]
+    places = [
+        (a, b, c)
+        for c in (-0.8, -0.4, 0, 0.4, 0.8)
+        for a, b in ((-0.6, 0), (-0.2, 0.3), (-0.2, -0.3), (0.2, 0), (0.6, 0))
+    ]
     window = card.intensity
     for value, (a, b, c) in enumerate(places, start=1):
         fill(values, (x - a, y - b, z - c), 0.18, hounsfield(window, value))
@@ -168,7 +172,13 @@ def main() -> None:
             base, _, _ = run(model, folder / "small", folder / f"{case} small", options)
             peak, seconds, line = run(model, folder / "large", folder / f"{case} large", options)
             lines.append(f"| {case} | {peak:.2f} | {base:.2f} | {peak - base:.2f} | {LIMIT_GB} | {seconds:.0f} |")
-            print(lines[-1], line["seconds"], len(line["lesions"]), sum(v > 0 for v in line["volumes_mm3"].values()), flush=True)
+            print(
+                lines[-1],
+                line["seconds"],
+                len(line["lesions"]),
+                sum(v > 0 for v in line["volumes_mm3"].values()),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -313,9 +313,7 @@ def _even(begin: int, end: int, most: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges))
 
 
-def _logits(
-    network: _Network, blended: Sequence[Slabs], along: Sequence[Axis], place: Spans, groups: Groups
-) -> Tensor:
+def _logits(network: _Network, blended: Sequence[Slabs], along: Sequence[Axis], place: Spans, groups: Groups) -> Tensor:
     """Logits [L, x, y, z] of a complete part of the padded image."""
     x, y, z = (1 / axis.total[begin:end] for axis, (begin, end) in zip(along, place, strict=True))
     one_by_total = x[:, None, None] * y[:, None] * z
