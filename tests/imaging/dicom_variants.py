@@ -258,6 +258,7 @@ def indexed_disc(scan: Scan, folder: Path) -> Path:
     index.FileSetID, index.DirectoryRecordSequence = "DISC", []
     index.save_as(folder / "DICOMDIR", enforce_file_format=True)
     (folder / "PAT0" / "index.bak").write_bytes((folder / "DICOMDIR").read_bytes())
+    return folder / "DICOMDIR"
 
 
 def two_series(scan: Scan, folder: Path) -> Path:
