@@ -18,7 +18,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +155,7 @@ def main() -> None:
     lines = []
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as place:
         folder = Path(place)
-        for name, shape in (("small", SMALL), ("large", LARGE)):
+        for name in ("small", "large"):
             (folder / name).mkdir()
         for case in arguments.cases:
             features, spacing_mm = CASES[case]

@@ -161,6 +161,44 @@ def test_files_that_are_missing_or_damaged(tmp_path: Path) -> None:
         import_nnunet(folder, tmp_path / "model")
 
 
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("configurations",), []),
+        (("configurations", "3d_base", "spacing"), ["a", 0, 1]),
+        (("configurations", "3d_base", "architecture", "arch_kwargs", "n_stages"), None),
+        (("configurations", "3d_base", "architecture", "arch_kwargs", "strides"), 7.5),
+        (("transpose_forward",), [0, 0, 5]),
+    ],
+)
+def test_plans_that_describe_no_network(tmp_path: Path, path: tuple[str, ...], value: object) -> None:
+    folder = results(tmp_path / "results")
+    plans = json.loads((folder / "plans.json").read_text())
+    inner = plans
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    (folder / "plans.json").write_text(json.dumps(plans))
+    with pytest.raises(InputError, match=r"describe a network|lack"):
+        import_nnunet(folder, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_command_line_replaces_nothing_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = results(tmp_path / "results")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    for output, words in (("full", "something at the output"), ("new", "describe a network")):
+        with pytest.raises(SystemExit) as ended:
+            main(["models", "import-nnunet", str(folder), "-o", str(tmp_path / output)])
+        assert ended.value.code in (2, 3)
+        assert words in capsys.readouterr().err
+        (folder / "plans.json").write_text('{"configurations": []}')
+    assert not (tmp_path / "new").exists()
+
+
 def test_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = results(tmp_path / "results")
     with pytest.raises(SystemExit) as ended:

@@ -124,13 +124,13 @@ def import_from_nnunet(
 ) -> None:
     """Make a model of an nnU-Net v2 result (3D, CT); nothing that the checkpoint holds is run."""
     from dictamen.errors import UsageError
-    from dictamen.files import output_folder
     from dictamen.models.nnunet_import import import_nnunet
 
     pairs = [one.partition("=") for one in names or ()]
     if wrong := [old for old, sign, new in pairs if not (old and sign and new)]:
         raise UsageError("The name is not OLD=NEW.", got=wrong[0])
-    output_folder(output)
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise UsageError("There is something at the output already.", got=output, next_step="choose another --output")
     card = import_nnunet(results, output, fold=fold, orientation=orientation, names={old: new for old, _, new in pairs})
     typer.echo(f"Wrote {output}: {', '.join(card.names)}. Look at a prediction before you trust the orientation.")
 

@@ -50,6 +50,10 @@ def predict(
         ),
     ] = "only",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 ...")] = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(help="auto (bfloat16 where the device computes in it, else float32), bf16-mixed or 32-true."),
+    ] = "auto",
     jobs: Annotated[int, typer.Option(help="Processes on a CPU; one process already uses all cores.")] = 1,
     preview: Annotated[bool, typer.Option("--preview", help="Also write a picture a study.")] = False,
     statistics: Annotated[
@@ -89,12 +93,18 @@ def predict(
     from dictamen.inference.predict import Products
     from dictamen.inference.predict import predict as run_prediction
     from dictamen.inference.study import Settings
+    from dictamen.models.precision import PRECISIONS
 
     if (labelmap or deidentify) and not dicom:
         raise UsageError("--labelmap and --deidentify are about DICOM out.", next_step="add --dicom")
     policy = next((one for one in POLICIES if one == overlap), None)
     if policy is None:
         raise UsageError("The policy is unknown.", got=f"--overlap {overlap}", expected=f"one of {', '.join(POLICIES)}")
+    number_format = next((one for one in PRECISIONS if one == precision), None)
+    if number_format is None:
+        raise UsageError(
+            "The precision is unknown.", got=f"--precision {precision}", expected=f"one of {', '.join(PRECISIONS)}"
+        )
     asked = [*(prompt or ()), *(read_prompts(prompts) if prompts else ())]
     with bar("predicting") as progress:
         result = run_prediction(
@@ -116,7 +126,7 @@ def predict(
             series=series,
             near_organs=near_organs,
             jobs=jobs,
-            settings=Settings(mirror=mirror),
+            settings=Settings(mirror=mirror, precision=number_format),
             trust_code=trust_code,
             prompts=asked,
             policy=policy,

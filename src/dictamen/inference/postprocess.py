@@ -135,4 +135,6 @@ def combine(labels: LabelArray, layers: Iterable[Layer]) -> LabelArray:
 
 def empty_labels(shape: Sequence[int], count: int) -> LabelArray:
     """A label map [X, Y, Z] without a label, of the smallest type that holds `count` of them."""
-    return np.zeros(tuple(shape), dtype=np.uint8 if count <= np.iinfo(np.uint8).max else np.uint16)
+    if count <= np.iinfo(np.uint8).max:
+        return np.zeros(tuple(shape), dtype=np.uint8)
+    return np.zeros(tuple(shape), dtype=np.uint16)

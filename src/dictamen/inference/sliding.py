@@ -245,7 +245,7 @@ def _tiles(
     blended = [Slabs(along) for _ in groups]
     way = blended[0]
     same: dict[float, list[Tensor]] = {}
-    for slab, row in ((slab, row) for slab in range(way.count) for row in way.rows(slab)):
+    for slab, row in way.rows():
         for sums in blended:
             sums.begin(slab, row)
         for column in way.columns:
@@ -295,7 +295,8 @@ def _complete(
         spans = [(max(a, low[axis]), min(b, low[axis] + size[axis])) for axis, (a, b) in enumerate(part)]
         if any(begin >= end for begin, end in spans):
             continue
-        for place in itertools.product(*(_even(*span, most) for span, most in zip(spans, TILE, strict=True))):
+        along_x, along_y, along_z = (_even(*span, most) for span, most in zip(spans, TILE, strict=True))
+        for place in itertools.product(along_x, along_y, along_z):
             inside = tuple(slice(a - before, b - before) for (a, b), before in zip(place, low, strict=True))
             region = None if volume.region is None else volume.region[inside]
             if region is not None and not region.any():

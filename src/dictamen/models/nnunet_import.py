@@ -36,6 +36,8 @@ SIDES = {"R": (0, False), "L": (0, True), "A": (1, False), "P": (1, True), "S": 
 """Letter of an orientation -> our axis, and whether it runs the other way."""
 WANTED = re.compile(r"GLOBAL ([\w.]+)")
 """The function or class in what the restricted loader says."""
+LONGEST_REASON = 200
+"""Characters of another library's message that are shown."""
 DEEPEST = 100
 """Configurations that inherit from each other; more is a circle."""
 ALLOWED: list[Any] = [
@@ -79,13 +81,30 @@ def import_nnunet(
         names: label of the dataset -> what to call it here.
 
     Raises:
-        InputError: files missing or damaged, or a network, normalisation or configuration that can't be rebuilt.
+        InputError: files missing or damaged; a network, normalisation or configuration that can't be rebuilt.
         UsageError: an orientation that is none.
     """
     source = _read(Path(results), fold)
+    try:
+        network, card = _made(source, orientation, names or {})
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:  # our own errors are none of these
+        raise InputError(
+            "plans.json and dataset.json do not describe a network.",
+            where=source.folder,
+            got=f"{type(error).__name__}: {error}".partition("\n")[0][:LONGEST_REASON],
+            expected="files as nnU-Net v2 wrote them",
+            next_step="copy them again from the machine that trained",
+        ) from error
+    _fill(network, source)
+    save_model(Path(output), network, card)
+    return card
+
+
+def _made(source: _Source, orientation: str, names: Mapping[str, str]) -> tuple[nn.Module, ModelCard]:
+    """The network with fresh weights, and its card."""
     plan = _configuration(source.plans, source.configuration, source.folder)
     overrides = _architecture(plan, source, orientation)
-    labels, exclusive = _labels(source, names or {})
+    labels, exclusive = _labels(source, names)
     axes = overrides["axes"]
     channels = len(source.dataset.get("channel_names", source.dataset.get("modality", {"0": "CT"})))
     card = ModelCard(
@@ -103,12 +122,11 @@ def import_nnunet(
         modality="CT",
         supervision={},
     )
-    network = build(
-        "nnunet", in_channels=channels, out_channels=len(labels) + exclusive, auxiliary_head=False, **overrides
-    )
-    _fill(network, source)
-    save_model(Path(output), network, card)
-    return card
+    try:
+        network = build("nnunet", in_channels=channels, out_channels=len(labels) + exclusive, **overrides)
+    except UsageError as error:  # its advice is for those who train
+        raise ValueError(error.what) from error
+    return network, card
 
 
 def _read(folder: Path, fold: str) -> _Source:
@@ -201,20 +219,17 @@ def _architecture(plan: Mapping[str, Any], source: _Source, orientation: str) ->
             raise _unsupported(f"{key} {word}", source.folder, expected=only)
     stages = int(given["n_stages"])
     depth = "n_conv_per_stage" if KINDS[name] == "plain" else "n_blocks_per_stage"
-    try:
-        features = _listed(given["features_per_stage"], stages)
-        overrides = {
-            "features": features[0],
-            "kind": KINDS[name],
-            "stage_features": features,
-            "kernels": [_listed(one, 3) for one in _listed(given["kernel_sizes"], stages)],
-            "strides": [_listed(one, 3) for one in _listed(given["strides"], stages)],
-            "depths": _listed(given[depth], stages),
-            "decoder_depths": _listed(given["n_conv_per_stage_decoder"], stages - 1),
-            "bias": bool(given.get("conv_bias", False)),
-        }
-    except (KeyError, TypeError) as error:
-        raise InputError("The plans lack a part of the network.", where=source.folder / PLANS, got=error) from error
+    features = _listed(given["features_per_stage"], stages)
+    overrides = {
+        "features": features[0],
+        "kind": KINDS[name],
+        "stage_features": features,
+        "kernels": [_listed(one, 3) for one in _listed(given["kernel_sizes"], stages)],
+        "strides": [_listed(one, 3) for one in _listed(given["strides"], stages)],
+        "depths": _listed(given[depth], stages),
+        "decoder_depths": _listed(given["n_conv_per_stage_decoder"], stages - 1),
+        "bias": bool(given.get("conv_bias", False)),
+    }
     overrides["axes"] = [2 - int(axis) for axis in plan["transpose_forward"]]  # SimpleITK's arrays are (z, y, x)
     overrides["flips"] = _flips(orientation)
     return overrides

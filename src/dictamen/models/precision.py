@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import nn
 
 Precision = Literal["auto", "bf16-mixed", "32-true"]
 """As a user asks for it."""
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Resolved = Literal["bf16-mixed", "32-true"]
 FORWARD_FEATURES = ("amx_bf16", "avx512_bf16", "bf16")
 """Of a CPU, each of which computes in bfloat16."""
