@@ -24,10 +24,10 @@ NATIVES = {
 def maps_of(array: np.ndarray) -> ProbabilityMaps:
     """[L, X, Y, Z] in tiles."""
     maps = ProbabilityMaps(array.shape[1:])  # type: ignore[arg-type]
-    for x in range(0, array.shape[1], TILE):
-        for y in range(0, array.shape[2], TILE):
+    for x in range(0, array.shape[1], TILE[0]):
+        for y in range(0, array.shape[2], TILE[1]):
             for z in range(0, array.shape[3], 7):
-                part = array[:, x : x + TILE, y : y + TILE, z : z + 7]
+                part = array[:, x : x + TILE[0], y : y + TILE[1], z : z + 7]
                 maps.add(Tile((x, y, z), torch.from_numpy(part.astype(np.float32)).logit()))
     return maps
 

@@ -12,7 +12,7 @@ from small_models import CARD, grid, random_network, write_image
 
 from dictamen.errors import InputError, ResourceError, UsageError
 from dictamen.imaging.nifti import read_header
-from dictamen.imaging.read import read_label_map
+from dictamen.imaging.read import read_image_header, read_label_map
 from dictamen.inference import predict as module
 from dictamen.inference.inputs import InputStudy
 from dictamen.inference.lesions import Lesion
@@ -188,6 +188,14 @@ def test_the_worker_and_its_failures_can_be_sent_to_other_processes(run: Path, i
 def test_processes_need_a_cpu_and_at_least_one(run: Path, images: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="jobs"):
         run_on(run, images, tmp_path / "out", jobs=0)
+
+
+def test_a_segmentation_for_slicer_holds_the_label_map_and_its_names(run: Path, images: Path, tmp_path: Path) -> None:
+    run_on(run, images / "a.nii.gz", tmp_path / "out", products=Products(slicer=True))
+    path = tmp_path / "out" / "slicer" / "a.seg.nrrd"
+    nifti, slicer = read_label_map(tmp_path / "out" / "a.nii.gz"), read_label_map(path)
+    assert np.array_equal(slicer.array, nifti.array) and np.allclose(slicer.affine, nifti.affine, atol=1e-5)
+    assert read_image_header(path).label_names == {1: "kidney_tumour", 2: "kidney"}
 
 
 def test_previews_and_probabilities(run: Path, images: Path, tmp_path: Path) -> None:

@@ -56,6 +56,9 @@ def predict(
     ] = "auto",
     jobs: Annotated[int, typer.Option(help="Processes on a CPU; one process already uses all cores.")] = 1,
     preview: Annotated[bool, typer.Option("--preview", help="Also write a picture a study.")] = False,
+    slicer: Annotated[
+        bool, typer.Option("--slicer", help="Also write a .seg.nrrd for 3D Slicer, with names and colours.")
+    ] = False,
     statistics: Annotated[
         bool, typer.Option("--statistics", help="Also write volume and Hounsfield units of each label.")
     ] = False,
@@ -116,6 +119,7 @@ def predict(
             device=device,
             products=Products(
                 preview=preview,
+                slicer=slicer,
                 statistics=statistics,
                 probabilities=save_probabilities,
                 dicom=dicom,

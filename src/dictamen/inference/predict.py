@@ -19,13 +19,14 @@ from dictamen.imaging.dicom.segmentation import Form
 from dictamen.imaging.dicom.series import ONLY
 from dictamen.imaging.nifti import write_volume
 from dictamen.imaging.read import read_image
+from dictamen.imaging.slicer import SUFFIX, Segment, write_segmentation
 from dictamen.imaging.volume import Volume
 from dictamen.inference.asked import Policy, Prompts
 from dictamen.inference.dicom_out import DICOM, check_source, write_dicom
 from dictamen.inference.inputs import InputStudy, find_inputs
 from dictamen.inference.near_organs import OrganMasks, organs_of_labels, read_organs
 from dictamen.inference.outputs import Failure, OutputFolder, file_sha256, label_map_path
-from dictamen.inference.preview import write_preview
+from dictamen.inference.preview import label_colours, write_preview
 from dictamen.inference.prompt_outputs import PROBABILITIES, embedded, write_probabilities, writer
 from dictamen.inference.prompt_study import PromptedStudy, segment_prompts
 from dictamen.inference.sliding import choose_device
@@ -37,7 +38,7 @@ from dictamen.models.prompted import PromptedNetwork
 from dictamen.models.registry import locate
 from dictamen.parallel import Progress, map_stages, map_studies
 
-PREVIEWS, PROMPTS = "previews", "prompts.json"
+PREVIEWS, SLICER, PROMPTS = "previews", "slicer", "prompts.json"
 SCORE_DECIMALS = 4
 """Probabilities come from 16-bit numbers: further digits mean nothing."""
 HASH_SHOWN = 12
@@ -76,6 +77,7 @@ class Products:
 
     Attributes:
         preview: a picture.
+        slicer: the label map as a segmentation of 3D Slicer, with names and the colours of the picture.
         probabilities: a map a label.
         statistics: a table with volume, mean and spread of the Hounsfield units of each label.
         dicom: a DICOM SEG and SR, of studies that came as DICOM.
@@ -84,6 +86,7 @@ class Products:
     """
 
     preview: bool = False
+    slicer: bool = False
     probabilities: bool = False
     statistics: bool = False
     dicom: bool = False
@@ -162,8 +165,9 @@ def predict(
         resume: skip studies that are done; model and settings must be those of the first call.
         overwrite: replace an earlier prediction in the folder.
         device: "auto", "cpu", "cuda", "cuda:1".
-        products: also OUT/previews/<study_id>.png, OUT/probabilities/<study_id>/<label>.nii.gz (uint8, 255 is 1),
-            OUT/dicom/<study_id>/segmentation.dcm and report.dcm, OUT/statistics.csv.
+        products: also OUT/previews/<study_id>.png, OUT/slicer/<study_id>.seg.nrrd, OUT/statistics.csv,
+            OUT/probabilities/<study_id>/<label>.nii.gz (uint8, 255 is 1), OUT/dicom/<study_id>/segmentation.dcm and
+            report.dcm.
         split: only this split of a cohort or table.
         series: which of several DICOM series of a study: "only" (refuse several), "largest", "thinnest", "all", a
             series number or UID.
@@ -331,12 +335,17 @@ def _write(done: _Found, *, job: _Job) -> dict[str, Any]:
         )
     if found.probabilities is not None:
         write_probabilities(job.output / PROBABILITIES / study.study_id, found.probabilities, card)
+    kinds = {value: label.kind for value, label in enumerate(card.labels, start=1)}
+    if products.slicer:
+        colours = label_colours(kinds).astype(int).tolist()
+        segments = {value: Segment(name, tuple(colours[value])) for value, name in label_values(card).items()}
+        write_segmentation(found.labels, job.output / SLICER / f"{study.study_id}{SUFFIX}", segments=segments)
     if products.preview:
         write_preview(
             job.output / PREVIEWS / f"{study.study_id}.png",
             image=found.canonical_image,
             labels=found.canonical_labels,
-            kinds={value: label.kind for value, label in enumerate(card.labels, start=1)},
+            kinds=kinds,
             lesions=found.lesions,
             window=card.intensity,
         )

@@ -59,7 +59,7 @@ def write_preview(
     """
     from matplotlib.image import imsave
 
-    colours = _colours(kinds)
+    colours = label_colours(kinds)
     largest = sorted(lesions, key=lambda lesion: -lesion.volume_mm3)[:MOST_LESIONS]
     points = [_index(image, lesion.centroid_mm) for lesion in largest] or [_middle(labels)]
     rows = [
@@ -76,8 +76,8 @@ def write_preview(
         imsave(temporary, np.concatenate(rows, axis=0), format="png")
 
 
-def _colours(kinds: Mapping[int, str]) -> npt.NDArray[np.float32]:
-    """Colour of each label value, [values, 3]."""
+def label_colours(kinds: Mapping[int, str]) -> npt.NDArray[np.float32]:
+    """Colour of each label value, [values, 3], from 0 to 255."""
     colours = np.zeros((max(kinds, default=0) + 1, 3), dtype=np.float32)
     for kind, palette in (("lesion", LESION_COLOURS), ("organ", ORGAN_COLOURS)):
         for place, value in enumerate(sorted(value for value, name in kinds.items() if name == kind)):
