@@ -31,7 +31,8 @@ from typing import Any
 RESULT = Path(__file__).parents[1] / "results" / "sliding_window.md"
 METHODS = ("dictamen", "MONAI", "nnU-Net")
 AS_INSTALLED = "dictamen, as it sets up torch"
-"""With large pages (see dictamen/__init__.py); the methods above run with torch as it is, so that windows are compared."""
+"""With large pages (see dictamen/__init__.py). The other rows are without, so that windows are compared."""
+LARGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 LABELS = (3, 25)
 NETWORKS = {"one voxel": 4, "unet": 8}
 """Name -> channels before the head."""
@@ -214,11 +215,12 @@ def in_a_process(method: str, name: str, labels: int, *, exact: bool = False, la
 
 def as_installed(name: str, labels: int) -> dict[str, float]:
     """`measure` of ours in a new process that imports dictamen before torch."""
-    code = f"import json, dictamen, bench_sliding as b; print(json.dumps(b.measure('dictamen', {name!r}, {labels}, b.SHAPE)))"
+    call = f"bench_sliding.measure('dictamen', {name!r}, {labels}, bench_sliding.SHAPE)"
+    code = f"import json, dictamen, bench_sliding; print(json.dumps({call}))"
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True
-    )
+    environment = {**os.environ, "PYTHONPATH": path}
+    del environment[LARGE_PAGES]
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -262,6 +264,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=tuple(NETWORKS))
     parser.add_argument("--large", action="store_true")
     arguments = parser.parse_args()
+    os.environ[LARGE_PAGES] = "0"  # before torch and dictamen
     import monai.inferers  # noqa: F401  # before the forks, as all that the methods need
     import nnunetv2.inference.predict_from_raw_data  # noqa: F401
     import torch
