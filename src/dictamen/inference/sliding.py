@@ -125,7 +125,7 @@ def slide(
     air: float = AIR,
     region: npt.NDArray[np.bool_] | None = None,
 ) -> Iterator[Tile]:
-    """Logits of every label at every voxel, tile by tile, along z.
+    """Logits of every label at every voxel, tile by tile.
 
     The volume stays in main memory as it is; one window at a time is normalised and sent to the device.
 
