@@ -75,7 +75,7 @@ def centre(value: int) -> float:
     return -1 + (2 * value + 1) / BANDS
 
 
-def write_model(folder: Path, features: int, spacing_mm: tuple[float, float, float]) -> None:
+def write_model(folder: Path, features: int, spacing_mm: tuple[float, float, float]) -> ModelCard:
     """A model whose head knows the bands: 1 - ((h - c) / w)^2 is linear in h and h^2."""
     organs = [OutputLabel(name=name, kind="organ", structure=name) for name in ORGANS]
     tumours = [OutputLabel(name=f"{name}_tumour", kind="lesion", structure=name) for name in TUMOURS]
@@ -94,6 +94,7 @@ def write_model(folder: Path, features: int, spacing_mm: tuple[float, float, flo
         patch_size=WINDOW,
     )
     save_model(folder, network, card)
+    return card
 
 
 def write_scan(path: Path, shape: Sequence[int], card: ModelCard) -> None:
@@ -161,13 +162,11 @@ def main() -> None:
         for case in arguments.cases:
             features, spacing_mm = CASES[case]
             model = folder / case
-            write_model(model, features, spacing_mm)
-            from dictamen.models.package import load_card
-
+            card = write_model(model, features, spacing_mm)
             for name, shape in (("small", SMALL), ("large", LARGE)):
                 path = folder / name / "scan.nii.gz"
                 if not path.exists():
-                    write_scan(path, shape, load_card(model))
+                    write_scan(path, shape, card)
             options = ["--precision", "32-true", *arguments.options.split()]
             base, _, _ = predict(model, folder / "small", folder / f"{case} small", options)
             peak, seconds, line = predict(model, folder / "large", folder / f"{case} large", options)
@@ -176,16 +175,17 @@ def main() -> None:
                 f"| {case} | {peak:.2f} | {base:.2f} | {peak - base:.2f} | {LIMIT_GB} | {seconds:.0f} | {found} |"
             )
             print(lines[-1], line["seconds"], flush=True)
+    labels, logits_gb = len(ORGANS) + len(TUMOURS), 4 * (len(ORGANS) + len(TUMOURS)) * np.prod(LARGE) / 2**30
     text = [
         "# A whole `dictamen predict`\n",
-        f"{date.today()}, `python benchmarks/inference/whole_predict.py`: one scan of {'x'.join(map(str, LARGE))} voxels of "
-        f"{' x '.join(map(str, SPACING_MM))} mm (.3 GB of int16), {len(ORGANS)} organs and {len(TUMOURS)} kinds of lesions, "
-        f"windows of {WINDOW[0]}; reading .nii.gz, resampling, network of one voxel, labels on the scan's own grid, lesions, "
-        "writing. One core, float32.\n",
-        f"Beyond the model: less the peak of the same command with a scan of {SMALL[0]} voxels a side. Logits alone would be "
-        f"{4 * BANDS * np.prod(LARGE) / 2**30:.0f} GB on the scan's own grid.\n",
-        "| features before the head, grid of the model | peak, GB | of a small scan | beyond the model | limit | s | labels, "
-        "lesions found |",
+        f"{date.today()}, `python benchmarks/inference/whole_predict.py`: one scan of {'x'.join(map(str, LARGE))} voxels "
+        f"of {' x '.join(map(str, SPACING_MM))} mm (.3 GB of int16), {labels} labels, windows of {WINDOW[0]}: reading "
+        ".nii.gz, resampling, a network that looks at one voxel, labels on the scan's own grid, lesions, writing. One "
+        "core, float32.\n",
+        f"Beyond the model: less the peak of the same command with a scan of {SMALL[0]} voxels a side. Logits alone would "
+        f"be {logits_gb:.0f} GB on the scan's own grid.\n",
+        "| features before the head, grid of the model | peak, GB | of a small scan | beyond the model | limit | s "
+        "| labels, lesions found |",
         "|---|---|---|---|---|---|---|",
         *lines,
     ]
