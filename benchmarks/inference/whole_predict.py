@@ -178,12 +178,12 @@ def main() -> None:
     labels, logits_gb = len(ORGANS) + len(TUMOURS), 4 * (len(ORGANS) + len(TUMOURS)) * np.prod(LARGE) / 2**30
     text = [
         "# A whole `dictamen predict`\n",
-        f"{date.today()}, `python benchmarks/inference/whole_predict.py`: one scan of {'x'.join(map(str, LARGE))} voxels "
-        f"of {' x '.join(map(str, SPACING_MM))} mm (.3 GB of int16), {labels} labels, windows of {WINDOW[0]}: reading "
-        ".nii.gz, resampling, a network that looks at one voxel, labels on the scan's own grid, lesions, writing. One "
-        "core, float32.\n",
-        f"Beyond the model: less the peak of the same command with a scan of {SMALL[0]} voxels a side. Logits alone would "
-        f"be {logits_gb:.0f} GB on the scan's own grid.\n",
+        f"{date.today()}, `python benchmarks/inference/whole_predict.py`: one scan of {'x'.join(map(str, LARGE))} "
+        f"voxels of {' x '.join(map(str, SPACING_MM))} mm (.3 GB of int16), {labels} labels, windows of {WINDOW[0]}: "
+        "reading .nii.gz, resampling, a network that looks at one voxel, labels on the scan's own grid, lesions, "
+        "writing. One core, float32.\n",
+        f"Beyond the model: less the peak of the same command with a scan of {SMALL[0]} voxels a side. Logits alone "
+        f"would be {logits_gb:.0f} GB on the scan's own grid.\n",
         "| features before the head, grid of the model | peak, GB | of a small scan | beyond the model | limit | s "
         "| labels, lesions found |",
         "|---|---|---|---|---|---|---|",
