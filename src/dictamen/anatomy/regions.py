@@ -26,6 +26,8 @@ __all__ = ["RegionMask", "bounding_box", "dilate", "label_values", "region_mask"
 Precision = Literal["part", "side", "organ"]
 AnySide = Literal["left", "right", "bilateral"]
 SIDES: tuple[Side, Side] = ("left", "right")
+FEW = 8
+"""Values that are compared one by one: faster than looking each voxel up, by ten times for one value of a byte."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,11 @@ class _LabelledMap:
 
     def mask(self, values: Sequence[int]) -> BoolArray:
         """Voxels that have one of the values."""
+        if len(values) <= FEW:
+            found = np.zeros(self.labels.shape, dtype=bool)
+            for value in values:
+                found |= self.labels == value
+            return found
         table = np.zeros(max([int(self.labels.max(initial=0)), *values]) + 1, dtype=bool)
         table[list(values)] = True
         return np.asarray(table[self.labels])
