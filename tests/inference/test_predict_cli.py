@@ -44,6 +44,18 @@ def test_wrong_usage(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert not (tmp_path / "out").exists()
 
 
+def test_the_precision_is_kept_with_the_prediction(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image(tmp_path / "in" / "a.nii.gz", seed=1)
+    words = (run, tmp_path / "in", "-o", tmp_path / "out", "--device", "cpu", "--precision")
+    code, _, err = call(capsys, *words, "fp16")
+    assert code == 2 and "auto, bf16-mixed, 32-true" in err
+    assert call(capsys, *words, "32-true")[0] == 0
+    code, _, err = call(capsys, *words, "bf16-mixed", "--resume")
+    assert code == 2 and "other settings" in err
+
+
 def test_a_full_disk(run: Path, tmp_path: Path, disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 4, with the path and the bytes left; the earlier prediction stays, and --resume goes on from it."""
     write_image(tmp_path / "in" / "a.nii.gz")
