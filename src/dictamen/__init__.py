@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 """torch reads it when it is imported: large tensors lie in large pages. Maps of a 3D network are fetched from the
-system anew in each layer, and in pages of 4 kB that takes a third of a processor's time."""
+system anew in each layer, and in pages of 4 kB that takes a quarter of a processor's time."""
 
 _HOMES = {
     "Cohort": "dictamen.cohort.store",
