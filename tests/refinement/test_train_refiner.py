@@ -139,6 +139,32 @@ def test_large_and_uncertain_changes_are_left_to_people() -> None:
     assert not (refine_case(Constant(9.0), made, most_change=1.0).mask & ~made.band).any()  # type: ignore[arg-type]
 
 
+class Without(torch.nn.Module):
+    """Removes some voxels of the mask."""
+
+    def __init__(self, voxels: np.ndarray) -> None:
+        super().__init__()
+        self.keep = torch.from_numpy(np.where(voxels, -1.0, 1.0)).float()
+
+    def forward(self, _: torch.Tensor, mask: torch.Tensor, *__: torch.Tensor) -> torch.Tensor:
+        return 9.0 * (2 * mask - 1) * self.keep
+
+
+def test_changes_below_what_raters_call_an_error_are_not_made() -> None:
+    made, _ = case(0)
+    removed = np.zeros(made.mask.shape, dtype=bool)
+    for region, part in ((1, 0.02), (2, 0.2)):  # as score 5 and as score 3
+        voxels = np.argwhere(made.mask & (made.region == region))
+        removed[tuple(voxels[: round(part * len(voxels))].T)] = True
+    kept = refine_case(Without(removed), made)  # type: ignore[arg-type]
+    assert [entry.score for entry in kept.regions] == [5, 3, 5, 5]
+    assert [entry.direction for entry in kept.regions] == ["none", "over", "none", "none"]
+    assert np.array_equal(made.mask & ~kept.mask, removed & (made.region == 2))
+    assert np.array_equal(kept.changes > 0, removed & (made.region == 2)) and not kept.regions[0].change
+    every = refine_case(Without(removed), made, keep_perfect=False)  # type: ignore[arg-type]
+    assert np.array_equal(made.mask & ~every.mask, removed) and every.regions[0].direction == "over"
+
+
 def test_edges_lie_on_the_border_of_the_organ() -> None:
     from scipy import ndimage
 

@@ -13,7 +13,7 @@ from dictamen.anatomy.boxes import BoolArray
 from dictamen.models.refiner import Refiner
 from dictamen.refinement.batch import tensors
 from dictamen.refinement.case import RefineCase
-from dictamen.supervision.feedback import Direction
+from dictamen.supervision.feedback import PERFECT, Direction
 from dictamen.supervision.region_errors import region_errors
 from dictamen.supervision.score_scale import ScoreScale
 
@@ -37,8 +37,8 @@ class RegionChange:
     Attributes:
         region: its number.
         score: predicted score of the initial mask there, 1 to 5.
-        direction: predicted side of its error.
-        change: changed voxels as a part of the region.
+        direction: predicted side of its error; of a region that was kept as perfect "none".
+        change: changed voxels as a part of the region, made or proposed for review.
         certainty: mean |2p - 1| over the changed voxels; 1 where nothing changed.
         abstained: the change is too large or too uncertain, and was not made.
     """
@@ -57,7 +57,7 @@ class Refined:
 
     Attributes:
         mask: bool [X, Y, Z], the refined mask after abstentions.
-        proposal: the same before abstentions.
+        proposal: the same before abstentions, and before perfect regions were kept.
         probability: p, float32.
         changes: uint8, values of `Change`.
         regions: one entry a region.
@@ -78,6 +78,7 @@ def refine_case(
     scale: ScoreScale | None = None,
     most_change: float = 0.3,
     least_certainty: float = 0.2,
+    keep_perfect: bool = True,
 ) -> Refined:
     """Refine one mask within its band.
 
@@ -87,6 +88,8 @@ def refine_case(
         scale: what scores mean, for the predicted score.
         most_change: a region of which a larger part would change is marked for review, not changed.
         least_certainty: so is one whose changed voxels have a lower mean |2p - 1|.
+        keep_perfect: a region of which the proposal says no more than the best score stays as it is: raters call its
+            error none, so that nothing has taught the refiner which voxels to change there.
     """
     scale = scale or ScoreScale()
     inputs = tensors(case)
@@ -97,15 +100,19 @@ def refine_case(
     sizes = np.bincount(case.region.ravel(), minlength=case.regions + 1)
     changed = np.bincount(case.region[differs], minlength=case.regions + 1)
     doubt = np.bincount(case.region[differs], weights=np.abs(2 * probability[differs] - 1), minlength=case.regions + 1)
-    found = []
+    found, kept = [], []
     for error in region_errors(case.mask, proposal, case.region):
+        score = scale.score_of(error.dice)
+        if keep_perfect and score == PERFECT:
+            kept.append(error.region)
+            found.append(RegionChange(error.region, score, "none", 0.0, 1.0, abstained=False))
+            continue
         part = float(changed[error.region] / max(sizes[error.region], 1))
         certainty = float(doubt[error.region] / changed[error.region]) if changed[error.region] else 1.0
         abstained = bool(changed[error.region]) and (part > most_change or certainty < least_certainty)
-        score = scale.score_of(error.dice)
         found.append(RegionChange(error.region, score, error.direction, part, certainty, abstained))
     held = np.isin(case.region, [entry.region for entry in found if entry.abstained])
-    mask = np.where(held, case.mask, proposal)
+    mask = np.where(held | np.isin(case.region, kept), case.mask, proposal)
     changes = np.zeros(case.mask.shape, dtype=np.uint8)
     changes[mask & ~case.mask] = Change.ADDED
     changes[~mask & case.mask] = Change.REMOVED

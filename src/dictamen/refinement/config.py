@@ -38,6 +38,7 @@ class RefineConfig(BaseModel):
     jitter: float = Field(default=0.1, ge=0)  # random contrast and brightness of a crop, in normalised units
     most_change: float = Field(default=0.3, gt=0, le=1)  # larger changes of a region are left to people
     least_certainty: float = Field(default=0.2, ge=0, le=1)  # mean |2p - 1| of the changed voxels
+    keep_perfect: bool = True  # where the proposed change is below what raters call an error, none is made
     seed: int = Field(default=0, ge=0)
     log_every: int = Field(default=25, ge=1)
 

@@ -277,7 +277,12 @@ def _refine_study(
     if seen is None or native is None:  # study_case has raised already
         raise InputError("The study has no such mask.", where=study_id)
     refined = refine_case(
-        network, case, scale=card.scale, most_change=config.most_change, least_certainty=config.least_certainty
+        network,
+        case,
+        scale=card.scale,
+        most_change=config.most_change,
+        least_certainty=config.least_certainty,
+        keep_perfect=config.keep_perfect,
     )
     grid = Volume(np.zeros((1, *seen.mask.shape), dtype=np.uint8), seen.affine, study_id)
     mask, changes = back_to_source(case, refined, grid, native)
