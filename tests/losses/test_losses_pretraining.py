@@ -98,6 +98,14 @@ def test_without_gammas_and_clip_it_is_cross_entropy_even_of_extreme_logits() ->
     torch.testing.assert_close(got, functional.binary_cross_entropy_with_logits(logits, target))
 
 
+def test_as_published_an_undecided_present_tag_pulls_seven_times_as_hard_as_an_absent_one() -> None:
+    logits = torch.zeros(1, 2, requires_grad=True)
+    tag_recognition_loss(logits, torch.tensor([[1.0, 0.0]]), torch.ones(1, 2)).backward()
+    assert logits.grad is not None
+    present, absent = logits.grad[0].tolist()
+    assert -present / absent == pytest.approx(6.8, abs=0.1)
+
+
 def test_unknown_tags_have_no_gradient() -> None:
     logits = torch.zeros(2, 3, requires_grad=True)
     weight = torch.tensor([[1.0, 0.0, 0.5], [0.0, 0.0, 0.0]])

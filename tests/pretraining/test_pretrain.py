@@ -176,3 +176,15 @@ def test_wrong_use_is_refused(pairs_cohort: Cohort, pretrain_config: PretrainCon
             resolve(None, wrong)
     with pytest.raises(InputError, match="no pretrained encoder"):
         load_pretrained(tmp_path)
+
+
+def test_the_settings_of_the_asymmetric_loss_reach_it(
+    pairs_cohort: Cohort, pretrain_config: PretrainConfig, tmp_path: Path
+) -> None:
+    first = {}
+    for name, change in {"published": {}, "cross-entropy": {"gamma_negative": 0.0, "clip": 0.0}}.items():
+        config = pretrain_config.model_copy(update={"steps": 1, **change})
+        pretrain(pairs_cohort, tmp_path / name, config)
+        line = (tmp_path / name / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[0]
+        first[name] = json.loads(line)["recognition"]
+    assert first["cross-entropy"] > first["published"]  # the same batch; absent tags cost more without focus

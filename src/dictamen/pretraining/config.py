@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from dictamen.losses.tag_recognition import CLIP, GAMMA_NEGATIVE
 from dictamen.models.normalise import IntensityWindow
 from dictamen.models.precision import Precision
 from dictamen.models.tag_heads import QUERY_HEADS, HeadKind
@@ -31,6 +32,8 @@ class PretrainConfig(BaseModel):
     unmentioned: Unmentioned = "unknown"  # "absent" for captions, which list what is seen
     contrastive: float = Field(default=1.0, ge=0)  # weights of the two losses; 0 leaves one out
     recognition: float = Field(default=1.0, ge=0)
+    gamma_negative: float = Field(default=GAMMA_NEGATIVE, ge=0)  # 0 where absent tags are as many as present ones
+    clip: float = Field(default=CLIP, ge=0, lt=1)  # as published; with gamma_negative 0 and clip 0: cross-entropy
     soft_targets: bool = False  # reports with the same tags are no negatives of each other; for large batches
     head: HeadKind = "pooling"  # it trains the very map that is transferred
     dimension: int = Field(default=256, ge=8)

@@ -204,7 +204,9 @@ class _Pretrainer:
         targets = soft_targets(target, weight) if config.soft_targets else None
         terms = {
             "contrastive": self.contrast(image, text, targets),
-            "recognition": tag_recognition_loss(logits, target, weight),
+            "recognition": tag_recognition_loss(
+                logits, target, weight, gamma_negative=config.gamma_negative, clip=config.clip
+            ),
         }
         total = config.contrastive * terms["contrastive"] + config.recognition * terms["recognition"]
         self.optimizer.zero_grad(set_to_none=True)
