@@ -20,7 +20,7 @@ from scipy.optimize import linear_sum_assignment
 from dictamen.reports.schema import Finding, ReportFindings
 
 LABELLED = Path(__file__).parent / "labelled"
-SETS = ("first", "second", "third", "fourth", "fifth", "sixth")
+SETS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
 GERMAN = ("german", "german_second")
 """Labelled sets in English and German, in the order in which they were written."""
 ATTRIBUTES = ("size", "place", "count", "attenuation", "kind")
