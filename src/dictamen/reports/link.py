@@ -49,7 +49,7 @@ def organ_mentions(statement: Statement) -> list[OrganMention]:
     found = [OrganMention(m.value, m, _is_near(statement, m)) for m in statement.of("organ")]
     for part in statement.of("part"):
         implied = part.term.attributes.get("implies")
-        if implied and not any(o.mention.start <= part.start < o.mention.end for o in found):
+        if implied and not any(o.mention.start <= part.start < o.mention.end for o in found) and not _told(part, found):
             found.append(OrganMention(implied, part, _is_near(statement, part), part=True))
     found.sort(key=lambda organ: (organ.mention.start, organ.part))
     for index in range(1, len(found)):
@@ -61,6 +61,12 @@ def organ_mentions(statement: Statement) -> list[OrganMention]:
         ):
             found[index] = OrganMention(organ.structure, organ.mention, True, organ.part)
     return found
+
+
+def _told(part: Mention, organs: list[OrganMention]) -> bool:
+    """Whether an organ named before has such a part: "the spleen contains a cyst at its lower pole"."""
+    before = [organ for organ in organs if organ.mention.end <= part.start and not organ.part and not organ.near]
+    return bool(before) and before[-1].structure in part.term.attributes["organs"]
 
 
 _JOINED = re.compile(

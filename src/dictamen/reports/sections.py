@@ -19,7 +19,7 @@ _MAY_PRECEDE = re.compile(r"[\n.!?:](?:(?<=[\n.!?])|(?<=[A-Z]:) )(?=[ \t]{0,8}[A
 _HEADING = re.compile(
     r"[ \t]{0,8}(?:#{1,6} ?)?(?:\d{1,2}[.)] ?|[•–\-*] {0,3})?\*{0,2}"
     r"(?P<name>[A-ZÄÖÜ][A-Za-zÄÖÜäöüß/&,() \-]{2,58}?)"
-    r"(?:\*{0,2} {0,2}:\*{0,2}|\*{2}[ \t]{0,4}(?=\n|$)|[ \t]{0,4}(?=\n|$))"
+    r"(?:\*{0,2} {0,2}:\*{0,2}| {0,2}\.{3,60}|\*{2}[ \t]{0,4}(?=\n|$)|[ \t]{0,4}(?=\n|$))"
 )
 _LIST_INTRODUCTION = re.compile(r"example|includ|follow|target|largest|measur|respectively", re.IGNORECASE)
 _DEFAULT_ORGANS = ("lymph_node", "lung", "bone", "chest_wall")
@@ -37,8 +37,9 @@ _REPORTED = re.compile(
     r"|without|normal|\d\s?[cm]m)\b",
     re.IGNORECASE,
 )
-_REPORTING = 3
-"""Phrases of findings that make a text a report."""
+_REPORTING, _REPORTING_PARAGRAPH = 3, 2
+"""Phrases of findings that make a text a report; behind an empty line."""
+_EMPTY_LINE = re.compile(r"\n[ \t\r]{0,20}\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,11 @@ def _holds_findings(text: str, start: int, end: int) -> bool:
 
 
 def _first_line(text: str, start: int, end: int) -> int | None:
-    """End of the line of a skipped heading where the report itself follows without a heading of its own."""
+    """End of what a skipped heading is about where the report itself follows without a heading of its own."""
+    paragraph = _EMPTY_LINE.search(text, start, end)
+    if paragraph and text[start : paragraph.start()].strip():
+        if len(_REPORTED.findall(text, paragraph.end(), end)) >= _REPORTING_PARAGRAPH:
+            return paragraph.start()
     line = text.find("\n", start, end)
     if line < 0 or not text[start:line].strip():
         return None
@@ -133,7 +138,8 @@ def _first_line(text: str, start: int, end: int) -> int | None:
 def _classify(text: str, match: re.Match[str], lexicon: Lexicon) -> tuple[Role, tuple[str, ...]] | None:
     """Role and organs of a heading, or None where it is ordinary text that ends with a colon or a line break."""
     name = match["name"].strip()
-    has_colon = ":" in match[0][match.end("name") - match.start() :] or "**" in match[0]
+    behind = match[0][match.end("name") - match.start() :]
+    has_colon = ":" in behind or "..." in behind or "**" in match[0]
     if not has_colon and not (name.isupper() or _alone(text, match)):
         return None
     tokens = tokenize(name, lexicon.meanings)
@@ -154,7 +160,7 @@ def _classify(text: str, match: re.Match[str], lexicon: Lexicon) -> tuple[Role, 
     if "skip" in roles:
         return "skip", ()
     if "impression" in roles:
-        return "impression", ()
+        return None if name == "Diagnosis" and not _alone(text, match) else ("impression", ())
     if _LIST_INTRODUCTION.search(name):
         return None
     if lesion and not titled and not _text_follows(text, match.end()):

@@ -28,6 +28,8 @@ _NUMBERING = re.compile(r"\s{0,4}(?:\d{1,2}[.)]|[-*–])?\s{0,4}$")
 _LONGEST_NUMBERING, _SEVEN = 11, 7
 """Letters of a numbering, and letters that no abbreviation has."""
 _CONTINUES = re.compile(r"(?:[a-z(,]|\d{1,3}(?:\.\d+)?\s?(?:mm|cm)\b)")
+_ITEM = re.compile(r"[a-h]\) |[a-z][a-z ]{2,24} [-–] ")
+"""What an item of a list begins with though it is in small letters: "b) ", "spleen - "."""
 _LINE_WORD = re.compile(r"\S{1,40}")
 _FULL, _NARROWEST, _WIDEST = 0.7, 50, 80
 """Share of the longest line from which a line is full; characters of the narrowest text; of a line at most."""
@@ -86,6 +88,8 @@ def split_sentences(text: str, sections: list[Section], lexicon: Lexicon) -> lis
         spans = _split(text, section.start, section.end, width, lexicon.abbreviations)
         if not lexicon.capitalised_nouns:
             spans = _run_on(text, _unpunctuated(text, spans))
+        if section.heading.lists_lesions:
+            spans = [piece for span in spans for piece in _items(text, *span)]
         impression = section.heading.role == "impression"
         sentences += [Sentence(start, end, section, impression) for start, end in spans]
     return _implicit_impression(text, sentences)
@@ -121,6 +125,19 @@ def _is_abbreviation(text: str, begin: int, stop: int, abbreviations: frozenset[
     return bool(abbreviations) and text[max(begin, stop - 12) : stop - 1].rpartition(" ")[2].lower() in abbreviations
 
 
+def _items(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """The items of a list with semicolons, each with a size: "left hilar 28 mm; right axilla, several, up to 21 mm"."""
+    cuts = [
+        mark.end()
+        for mark in re.finditer(r"; ?", text[start:end])
+        if _SIZED.search(text[start : start + mark.start()]) and _SIZED.search(text[start + mark.end() : end])
+    ]
+    return list(pairwise([start, *(start + cut for cut in cuts), end]))
+
+
+_SIZED = re.compile(r"\d ?[cm]m\b")
+
+
 def _pieces(start: int, end: int) -> list[tuple[int, int]]:
     """Cut what is too long to be a sentence, so that the work for one stays bounded."""
     return [(first, min(first + MAX_SENTENCE, end)) for first in range(start, end, MAX_SENTENCE)]
@@ -128,6 +145,8 @@ def _pieces(start: int, end: int) -> list[tuple[int, int]]:
 
 def _is_soft_break(text: str, match: re.Match[str], begin: int, width: int) -> bool:
     """Whether a line break only wraps a line."""
+    if _ITEM.match(text, match.end()):
+        return False
     if match[0].count("\n") > 1 and not text[match.end() : match.end() + 1].islower():
         return False
     if text[begin : match.start()].rstrip(" \t\r")[-1:] in (".", ":", ";"):
