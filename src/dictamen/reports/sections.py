@@ -126,9 +126,9 @@ def _holds_findings(text: str, start: int, end: int) -> bool:
 def _first_line(text: str, start: int, end: int) -> int | None:
     """End of what a skipped heading is about where the report itself follows without a heading of its own."""
     paragraph = _EMPTY_LINE.search(text, start, end)
-    if paragraph and text[start : paragraph.start()].strip():
-        if len(_REPORTED.findall(text, paragraph.end(), end)) >= _REPORTING_PARAGRAPH:
-            return paragraph.start()
+    told = paragraph is not None and bool(text[start : paragraph.start()].strip())
+    if paragraph and told and len(_REPORTED.findall(text, paragraph.end(), end)) >= _REPORTING_PARAGRAPH:
+        return paragraph.start()
     line = text.find("\n", start, end)
     if line < 0 or not text[start:line].strip():
         return None
