@@ -20,3 +20,9 @@ def test_the_head_learns_from_the_first_step() -> None:
     refiner(image, torch.ones(1, 1, 8, 8, 8), prior, prior).sum().backward()
     gradient = refiner.network.head.weight.grad
     assert gradient is not None and gradient.abs().sum() > 0
+
+
+def test_features_below_zero_reach_the_head() -> None:
+    """Else some first weights never learn to add."""
+    activation = Refiner().network.activate[-1]
+    assert isinstance(activation, torch.nn.LeakyReLU) and activation.negative_slope == 0.2

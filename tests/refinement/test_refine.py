@@ -25,7 +25,7 @@ from dictamen.supervision.feedback import RegionAnswer
 from dictamen.supervision.region_errors import region_errors
 from dictamen.supervision.simulated_raters import SimulatedRater
 
-CONFIG = RefineConfig(steps=160, starts=1, batch=1, learning_rate=2e-2, ema_decay=0.9, edge=1.0, most_change=1.0)
+CONFIG = RefineConfig(steps=160, batch=1, learning_rate=2e-2, ema_decay=0.9, edge=1.0, most_change=1.0)
 """Quick: three masks that are wrong everywhere, and plain intensities."""
 
 

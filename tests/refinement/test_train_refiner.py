@@ -58,7 +58,7 @@ def test_the_start_with_the_lowest_loss_is_kept(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(_Run, "advance", counted)
     monkeypatch.setattr(_Run, "recent_loss", lambda run, _: [3.0, 1.0, 2.0][runs.index(run)])
     told: list[tuple[int, int]] = []
-    trained = train_refiner(made, RefineConfig(steps=6, batch=1), progress=lambda *at: told.append(at))
+    trained = train_refiner(made, RefineConfig(steps=6, starts=3, batch=1), progress=lambda *at: told.append(at))
     assert [len(run.terms) for run in runs] == [2, 6, 2]
     assert trained is runs[1].mean.model and told == [(n, 10) for n in range(1, 11)]
     first, second = (run.refiner.network.state_dict() for run in runs[:2])

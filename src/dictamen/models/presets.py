@@ -55,6 +55,7 @@ class Preset:
         arguments: of the backbone besides the channels.
         requires: packages that MONAI needs for it and doesn't install itself.
         activated: whether the backbone's output is normalised and activated already.
+        negative_slope: of the leaky ReLU before the heads, where it is not.
     """
 
     backbone: str
@@ -64,6 +65,7 @@ class Preset:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
     activated: bool = False
+    negative_slope: float = 0.01
 
 
 _ACTIVATION = ("leakyrelu", {"negative_slope": 0.01, "inplace": True})
@@ -153,7 +155,7 @@ PRESETS: Mapping[str, Preset] = {
 Divisor = int | tuple[int, int, int]
 IN_PLANE = 2
 """`spatial_dims` of a network of slices."""
-_OWN_FIELDS = ("backbone", "features", "divisor")
+_OWN_FIELDS = ("backbone", "features", "divisor", "negative_slope")
 """Fields of a preset that overrides may set; every other override is an argument of the backbone."""
 
 
@@ -183,11 +185,13 @@ class SegmentationNetwork(nn.Module):
         auxiliary_head: bool,
         divisor: Divisor = 1,
         activated: bool = False,
+        negative_slope: float = 0.01,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.divisor = divisor
-        parts = [] if activated else [nn.InstanceNorm3d(features, affine=True), nn.LeakyReLU(0.01, inplace=True)]
+        leaky = nn.LeakyReLU(negative_slope, inplace=True)
+        parts = [] if activated else [nn.InstanceNorm3d(features, affine=True), leaky]
         self.activate = nn.Sequential(*parts)
         self.head = _head(features, out_channels)
         self.auxiliary_head = _head(features, out_channels) if auxiliary_head else None
@@ -248,7 +252,7 @@ def build(
         in_channels: image channels C.
         out_channels: labels L.
         auxiliary_head: add the second head.
-        overrides: arguments of the backbone that replace those of the preset; also `features`, `divisor` and, for the
+        overrides: arguments of the backbone that replace those of the preset; also `features`, `divisor`, `negative_slope` and, for the
             preset `custom` only, `backbone="package.module:function"`, which is imported and called with
             `in_channels`, `out_channels` (= features) and the other overrides. That executes the named code.
 
@@ -264,6 +268,7 @@ def build(
         auxiliary_head=auxiliary_head,
         divisor=divisors(preset, **overrides),
         activated=chosen.activated,
+        negative_slope=chosen.negative_slope,
     )
 
 

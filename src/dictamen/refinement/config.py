@@ -19,7 +19,7 @@ class RefineConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: int = Field(default=200, ge=1)  # of four cases: the loss on fifty cases is flat by then
-    starts: int = Field(default=3, ge=1)  # first weights that are tried for a third of the steps
+    starts: int = Field(default=1, ge=1)  # first weights that are tried for a third of the steps; rarely worth it
     batch: int = Field(default=4, ge=1)  # cases a step, padded to one size
     learning_rate: float = Field(default=1e-2, gt=0)  # as for the same small network in `dictamen train`
     weight_decay: float = Field(default=0.01, ge=0)

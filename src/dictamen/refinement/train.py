@@ -42,7 +42,7 @@ def train_refiner(
 ) -> Refiner:
     """Train on all cases that have feedback; the mean of the last weights is returned, in evaluation mode.
 
-    Some first weights learn one side of the errors alone, and their loss tells: several are tried, the best is kept.
+    Several first weights (`starts`) are tried where that is set, and the one with the lowest loss is kept.
     The cases of a step and their jitter are pure functions of (seed, step).
 
     Args:
