@@ -252,9 +252,10 @@ def build(
         in_channels: image channels C.
         out_channels: labels L.
         auxiliary_head: add the second head.
-        overrides: arguments of the backbone that replace those of the preset; also `features`, `divisor`, `negative_slope` and, for the
-            preset `custom` only, `backbone="package.module:function"`, which is imported and called with
-            `in_channels`, `out_channels` (= features) and the other overrides. That executes the named code.
+        overrides: arguments of the backbone that replace those of the preset; also `features`, `divisor`,
+            `negative_slope` and, for the preset `custom` only, `backbone="package.module:function"`, which is imported
+            and called with `in_channels`, `out_channels` (= features) and the other overrides. That executes the named
+            code.
 
     Raises:
         UsageError: unknown preset, or an argument that its backbone doesn't take.

@@ -23,9 +23,9 @@ CONFIDENCE = 3.0
 """Logit of the initial mask: p = .95 within, .05 outside, so that a few steps can turn a voxel round."""
 PRESET = "unet"
 OVERRIDES: dict[str, Any] = {"channels": [8, 16, 32], "strides": [1, 2], "negative_slope": 0.2}
-"""Small on purpose: with a hundred cases a large network learns them by heart, a small one the systematic errors. With a
-slope of .01 some first weights never learn to add, not even from drawn masks: the head sees eight features, and what
-tells missing voxels from others lies where those are cut off."""
+"""Small on purpose: with a hundred cases a large network learns them by heart, a small one the systematic errors.
+With a slope of .01 some first weights never learn to add, not even from drawn masks; with .2 the head sees its eight
+features below zero too, and all that were tried do."""
 INPUTS = 4
 """Image, initial mask, edge prior, and what intensity alone says of each voxel."""
 AIR = -1.0
