@@ -111,13 +111,7 @@ def with_refiner(refiner: Refiner, config: RefineConfig) -> Callable[[Example, R
 
     def refine(example: Example, case: RefineCase) -> np.ndarray:
         refined = example.mask.copy()
-        done = refine_case(
-            refiner,
-            case,
-            most_change=config.most_change,
-            least_certainty=config.least_certainty,
-            keep_perfect=config.keep_perfect,
-        )
+        done = refine_case(refiner, case, config)
         refined[case.box] = done.mask
         return refined
 

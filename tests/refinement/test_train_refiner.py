@@ -130,13 +130,13 @@ def test_large_and_uncertain_changes_are_left_to_people() -> None:
     large = refine_case(Constant(-9.0), made)  # type: ignore[arg-type]
     assert all(entry.abstained == (entry.change > 0.3) for entry in large.regions)
     assert any(entry.abstained for entry in large.regions)
-    unsure = refine_case(Constant(-0.1), made, most_change=1.0)  # type: ignore[arg-type]
+    unsure = refine_case(Constant(-0.1), made, RefineConfig(most_change=1.0))  # type: ignore[arg-type]
     assert all(entry.abstained for entry in unsure.regions)
     assert np.array_equal(unsure.mask, made.mask) and unsure.proposal.sum() == 0
     assert np.array_equal(unsure.changes == Change.FOR_REVIEW, made.mask)
-    made_anyway = refine_case(Constant(-9.0), made, most_change=1.0)  # type: ignore[arg-type]
+    made_anyway = refine_case(Constant(-9.0), made, RefineConfig(most_change=1.0))  # type: ignore[arg-type]
     assert not made_anyway.mask.any() and np.array_equal(made_anyway.changes == Change.REMOVED, made.mask)
-    assert not (refine_case(Constant(9.0), made, most_change=1.0).mask & ~made.band).any()  # type: ignore[arg-type]
+    assert not (refine_case(Constant(9.0), made, RefineConfig(most_change=1.0)).mask & ~made.band).any()  # type: ignore[arg-type]
 
 
 class Without(torch.nn.Module):
@@ -161,7 +161,7 @@ def test_changes_below_what_raters_call_an_error_are_not_made() -> None:
     assert [entry.direction for entry in kept.regions] == ["none", "over", "none", "none"]
     assert np.array_equal(made.mask & ~kept.mask, removed & (made.region == 2))
     assert np.array_equal(kept.changes > 0, removed & (made.region == 2)) and not kept.regions[0].change
-    every = refine_case(Without(removed), made, keep_perfect=False)  # type: ignore[arg-type]
+    every = refine_case(Without(removed), made, RefineConfig(keep_perfect=False))  # type: ignore[arg-type]
     assert np.array_equal(made.mask & ~every.mask, removed) and every.regions[0].direction == "over"
 
 

@@ -27,6 +27,8 @@ from dictamen.errors import UsageError
 from dictamen.models.slicewise import Slicewise
 from dictamen.models.tag_maps import TagMaps
 
+NEGATIVE_SLOPE = 0.01
+"""Of leaky ReLUs, where a preset or an override says nothing else."""
 PRIOR = 0.01
 """Probability of every label before training: lesions are rare, so the first steps need not unlearn 0.5 everywhere,
 which is the most expensive mistake for the volume and absence losses (focal loss, arXiv 1708.02002, section 3.3)."""
@@ -65,10 +67,10 @@ class Preset:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
     activated: bool = False
-    negative_slope: float = 0.01
+    negative_slope: float = NEGATIVE_SLOPE
 
 
-_ACTIVATION = ("leakyrelu", {"negative_slope": 0.01, "inplace": True})
+_ACTIVATION = ("leakyrelu", {"negative_slope": NEGATIVE_SLOPE, "inplace": True})
 _INSTANCE = ("instance", {"affine": True})
 _DYNUNET_LEVELS = 5
 
@@ -185,7 +187,7 @@ class SegmentationNetwork(nn.Module):
         auxiliary_head: bool,
         divisor: Divisor = 1,
         activated: bool = False,
-        negative_slope: float = 0.01,
+        negative_slope: float = NEGATIVE_SLOPE,
     ) -> None:
         super().__init__()
         self.backbone = backbone

@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from dictamen.models import name_encoder
 from dictamen.models.levels import captured, find_levels
-from dictamen.models.presets import PRIOR, check_patch
+from dictamen.models.presets import NEGATIVE_SLOPE, PRIOR, check_patch
 from dictamen.models.query_decoder import Memory, QueryDecoder, QuerySettings
 from dictamen.models.text_encoder import TextSettings
 
@@ -97,7 +97,8 @@ class PromptedNetwork(nn.Module):
         super().__init__()
         self.backbone, self.divisor, self.scales = backbone, divisor, query.scales
         self.found = find_levels(backbone, in_channels=in_channels, divisor=divisor)
-        self.activate = nn.Sequential(nn.InstanceNorm3d(features, affine=True), nn.LeakyReLU(0.01, inplace=True))
+        leaky = nn.LeakyReLU(NEGATIVE_SLOPE, inplace=True)
+        self.activate = nn.Sequential(nn.InstanceNorm3d(features, affine=True), leaky)
         self.memory = Memory([level.channels for level in self.found.encoder], query.width, scales=query.scales)
         self.text = name_encoder.build(text, dimension=dimension)
         self.decoder = QueryDecoder(query, dimension=dimension)

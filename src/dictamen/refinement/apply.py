@@ -13,6 +13,7 @@ from dictamen.anatomy.boxes import BoolArray
 from dictamen.models.refiner import Refiner
 from dictamen.refinement.batch import tensors
 from dictamen.refinement.case import RefineCase
+from dictamen.refinement.config import RefineConfig
 from dictamen.supervision.feedback import PERFECT, Direction
 from dictamen.supervision.region_errors import region_errors
 from dictamen.supervision.score_scale import ScoreScale
@@ -74,24 +75,22 @@ class Refined:
 def refine_case(
     refiner: Refiner,
     case: RefineCase,
+    config: RefineConfig | None = None,
     *,
     scale: ScoreScale | None = None,
-    most_change: float = 0.3,
-    least_certainty: float = 0.2,
-    keep_perfect: bool = True,
 ) -> Refined:
     """Refine one mask within its band.
 
     Args:
         refiner: trained, in evaluation mode; an untrained one changes nothing.
         case: crop with its region map; answers are not looked at.
-        scale: what scores mean, for the predicted score.
-        most_change: a region of which a larger part would change is marked for review, not changed.
-        least_certainty: so is one whose changed voxels have a lower mean |2p - 1|.
-        keep_perfect: a region of which the proposal says no more than the best score stays as it is: raters call its
+        config: what is not done. A region of which more than `most_change` would change is marked for review, not
+            changed, and so is one whose changed voxels have a mean |2p - 1| below `least_certainty`; with
+            `keep_perfect`, one of which the proposal says no more than the best score stays as it is: raters call its
             error none, so that nothing has taught the refiner which voxels to change there.
+        scale: what scores mean, for the predicted score.
     """
-    scale = scale or ScoreScale()
+    config, scale = config or RefineConfig(), scale or ScoreScale()
     inputs = tensors(case)
     logits = refiner(inputs.image, inputs.mask, inputs.edge, inputs.inside)
     probability = torch.sigmoid(logits)[0, 0].numpy().astype(np.float32)
@@ -103,13 +102,13 @@ def refine_case(
     found, kept = [], []
     for error in region_errors(case.mask, proposal, case.region):
         score = scale.score_of(error.dice)
-        if keep_perfect and score == PERFECT:
+        if config.keep_perfect and score == PERFECT:
             kept.append(error.region)
             found.append(RegionChange(error.region, score, "none", 0.0, 1.0, abstained=False))
             continue
         part = float(changed[error.region] / max(sizes[error.region], 1))
         certainty = float(doubt[error.region] / changed[error.region]) if changed[error.region] else 1.0
-        abstained = bool(changed[error.region]) and (part > most_change or certainty < least_certainty)
+        abstained = bool(changed[error.region]) and (part > config.most_change or certainty < config.least_certainty)
         found.append(RegionChange(error.region, score, error.direction, part, certainty, abstained))
     held = np.isin(case.region, [entry.region for entry in found if entry.abstained])
     mask = np.where(held | np.isin(case.region, kept), case.mask, proposal)

@@ -276,14 +276,7 @@ def _refine_study(
     case = study_case(cohort, source, study_id=study_id, label=card.label, scheme=scheme, config=config)
     if seen is None or native is None:  # study_case has raised already
         raise InputError("The study has no such mask.", where=study_id)
-    refined = refine_case(
-        network,
-        case,
-        scale=card.scale,
-        most_change=config.most_change,
-        least_certainty=config.least_certainty,
-        keep_perfect=config.keep_perfect,
-    )
+    refined = refine_case(network, case, config, scale=card.scale)
     grid = Volume(np.zeros((1, *seen.mask.shape), dtype=np.uint8), seen.affine, study_id)
     mask, changes = back_to_source(case, refined, grid, native)
     write_volume(mask, outputs.mask_path(run, outputs.REFINED, study_id), label_names={1: card.label})

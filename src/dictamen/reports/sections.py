@@ -91,7 +91,7 @@ def find_sections(text: str, lexicon: Lexicon) -> list[Section]:
             role = "findings"
         side, parts = _place(match["name"], lexicon)
         lists = bool(organs) and ("lymph_node" in organs or _organs(match["name"], lexicon)[1])
-        if role == "skip" and not named and (line := _first_line(text, match.end(), end)):
+        if role == "skip" and not named and (line := _end_of_skipped(text, match.end(), end)):
             sections.append(Section(Heading(match["name"].strip(), role), match.end(), line))
             sections.append(Section(Heading("", "findings"), line, end))
             continue
@@ -123,11 +123,14 @@ def _holds_findings(text: str, start: int, end: int) -> bool:
     return end - start > _LONG_SKIPPED and len(_REPORTED.findall(text, start, end)) >= _REPORTING
 
 
-def _first_line(text: str, start: int, end: int) -> int | None:
+def _end_of_skipped(text: str, start: int, end: int) -> int | None:
     """End of what a skipped heading is about where the report itself follows without a heading of its own."""
     paragraph = _EMPTY_LINE.search(text, start, end)
-    told = paragraph is not None and bool(text[start : paragraph.start()].strip())
-    if paragraph and told and len(_REPORTED.findall(text, paragraph.end(), end)) >= _REPORTING_PARAGRAPH:
+    if (
+        paragraph
+        and text[start : paragraph.start()].strip()
+        and len(_REPORTED.findall(text, paragraph.end(), end)) >= _REPORTING_PARAGRAPH
+    ):
         return paragraph.start()
     line = text.find("\n", start, end)
     if line < 0 or not text[start:line].strip():
@@ -148,19 +151,18 @@ def _classify(text: str, match: re.Match[str], lexicon: Lexicon) -> tuple[Role, 
     roles = (
         {term.value for term in terms} if tokens.words and length >= lexicon.longest(tokens, 0)[0] - first else set()
     )
+    whole = first + length == len(tokens.words)
     organs, lesion = _organs(name, lexicon)
     titled = lesion and name.isupper() and not has_colon  # "NEW LESIONS" on a line of its own
-    if (
-        not has_colon
-        and not titled
-        and first + length != len(tokens.words)
-        and not ("findings" in roles and name.isupper())
-    ):
+    if not has_colon and not titled and not whole and not ("findings" in roles and name.isupper()):
         return None
     if "skip" in roles:
         return "skip", ()
     if "impression" in roles:
-        return None if name == "Diagnosis" and not _alone(text, match) else ("impression", ())
+        return "impression", ()
+    if "diagnosis" in roles:
+        within = whole and not name.isupper() and not _alone(text, match)
+        return None if within else ("impression", ())
     if _LIST_INTRODUCTION.search(name):
         return None
     if lesion and not titled and not _text_follows(text, match.end()):

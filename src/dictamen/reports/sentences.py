@@ -127,15 +127,13 @@ def _is_abbreviation(text: str, begin: int, stop: int, abbreviations: frozenset[
 
 def _items(text: str, start: int, end: int) -> list[tuple[int, int]]:
     """The items of a list with semicolons, each with a size: "left hilar 28 mm; right axilla, several, up to 21 mm"."""
-    cuts = [
-        mark.end()
-        for mark in re.finditer(r"; ?", text[start:end])
-        if _SIZED.search(text[start : start + mark.start()]) and _SIZED.search(text[start + mark.end() : end])
-    ]
-    return list(pairwise([start, *(start + cut for cut in cuts), end]))
+    sizes = [size.start() for size in _SIZED.finditer(text, start, end)]
+    if not sizes:
+        return [(start, end)]
+    return list(pairwise([start, *(mark.end() for mark in _SEMICOLON.finditer(text, sizes[0], sizes[-1])), end]))
 
 
-_SIZED = re.compile(r"\d ?[cm]m\b")
+_SIZED, _SEMICOLON = re.compile(r"\d ?[cm]m\b"), re.compile(r"; ?")
 
 
 def _pieces(start: int, end: int) -> list[tuple[int, int]]:
