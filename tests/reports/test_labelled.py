@@ -17,7 +17,7 @@ GOLD: dict[str, Any] = {
     "lesions": [{"organ": "kidney", "location": "left upper pole", "count": 1, "diameters_mm": [14], "type": "cyst"}],
     "organs_negative": ["spleen"],
 }
-REST = (("fourth", 30), ("fifth", 20), ("sixth", 20), ("german", 8), ("german_second", 4))
+REST = (("fourth", 30), ("fifth", 20), ("sixth", 20), ("seventh", 24), ("german", 8), ("german_second", 4))
 RIGHT = Finding(
     study_id="S", kind="cyst", structure="kidney", side="left", parts=("upper pole",), diameters_mm=(14.0,), span=(0, 5)
 )

@@ -146,3 +146,50 @@ def test_lobes_as_headings() -> None:
         ("lung", "right", ("upper lobe",), (12.0,)),
         ("lung", "right", ("lower lobe",), (7.0,)),
     ]
+
+
+def test_words_of_mr_are_no_vertebrae() -> None:
+    assert facts("Right ovary: a T2-bright lesion of 31 mm.") == [("ovary", "right", (), (31.0,))]
+    assert facts("The lesion of T2 measures 31 mm.") == [("bone", None, ("T2",), (31.0,))]
+
+
+def test_leaders_make_headings_on_long_lines_too() -> None:
+    text = (
+        "Nodes ....... four in the right groin, largest 13 mm\n"
+        "Liver ....... no metastasis. 9 mm cyst in segment 2, 24 mm haemangioma in segment 7, both known from 2019\n"
+        "Lungs ....... not a single nodule\n"
+    )
+    assert [fact[0] for fact in facts(text)[-2:]] == ["liver", "liver"]
+    assert read_report(text, "S1").clear_structures == ("lung",)
+
+
+def test_items_between_semicolons_have_their_own_places() -> None:
+    text = "Nodes: left supraclavicular 26 x 15 mm; right axilla up to 19 mm; no hilar enlargement."
+    assert [(side, parts) for _, side, parts, _ in facts(text)] == [
+        ("left", ("supraclavicular",)),
+        ("right", ("axillary",)),
+    ]
+
+
+def test_a_part_belongs_to_the_organ_named_before_it() -> None:
+    assert facts("The spleen contains a lesion of 2.1 cm at its lower pole.") == [
+        ("spleen", None, ("lower pole",), (21.0,))
+    ]
+    assert facts("The spleen is normal. A 2.1 cm lesion at the left lower pole.")[0][0] == "kidney"
+
+
+def test_the_report_goes_on_behind_the_paragraph_of_a_skipped_heading() -> None:
+    text = "Technique: portal phase.\nTable 1.\n\nThere is a 2.4 cm cyst in liver segment 3.\nThe spleen is normal."
+    assert facts(text) == [("liver", None, ("segment 3",), (24.0,))]
+
+
+def test_a_diagnosis_within_a_line_names_the_lesion_before() -> None:
+    text = "Left kidney: a 23 mm lesion at the upper pole. Diagnosis: angiomyolipoma.\nThe spleen is normal."
+    assert [(f.structure, f.kind) for f in current(text)] == [("kidney", "benign")]
+
+
+def test_short_names() -> None:
+    text = "Lungs: RML 6 mm nod.\nGB out. Adrs: nothing to report."
+    assert facts(text) == [("lung", "right", ("middle lobe",), (6.0,))]
+    report = read_report(text, "S1")
+    assert (report.clear_structures, report.removed_structures) == (("adrenal_gland",), ("gallbladder",))

@@ -412,6 +412,7 @@ def _without_anchor(
         old = [size for size in loose if is_prior(statement, size)]
         if len(current) == 1 and current[0].qualifier in ("max", "range"):  # "Lymph nodes: up to 8 mm"
             template.count, template.plural = describe.MANY, True
+            template.place = enumerated_place(statement, structure, current, 0)
             return [_sized(statement, template, current[0], group=True, limit=statement.end)]
         return [_one_of_several(statement, template, current, number, old, []) for number in range(len(current))]
     last = context.last

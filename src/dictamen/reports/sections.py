@@ -114,9 +114,9 @@ _LONGEST_HEADING = 100
 
 
 def _may_be_heading(text: str, start: int) -> bool:
-    """Whether a colon, line break, asterisk or the end comes soon: much faster than trying the pattern."""
+    """Whether a colon, line break, asterisk, leader or the end comes soon: much faster than trying the pattern."""
     stop = start + _LONGEST_HEADING
-    return stop >= len(text) or any(text.find(mark, start, stop) >= 0 for mark in ":\n*")
+    return stop >= len(text) or any(text.find(mark, start, stop) >= 0 for mark in (":", "\n", "*", "..."))
 
 
 def _holds_findings(text: str, start: int, end: int) -> bool:

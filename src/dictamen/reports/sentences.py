@@ -126,11 +126,10 @@ def _is_abbreviation(text: str, begin: int, stop: int, abbreviations: frozenset[
 
 
 def _items(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """The items of a list with semicolons, each with a size: "left hilar 28 mm; right axilla, several, up to 21 mm"."""
-    sizes = [size.start() for size in _SIZED.finditer(text, start, end)]
-    if not sizes:
+    """The items of a list with semicolons, behind the first size: "left hilar 28 mm; right axilla, up to 21 mm"."""
+    if (size := _SIZED.search(text, start, end)) is None:
         return [(start, end)]
-    return list(pairwise([start, *(mark.end() for mark in _SEMICOLON.finditer(text, sizes[0], sizes[-1])), end]))
+    return list(pairwise([start, *(mark.end() for mark in _SEMICOLON.finditer(text, size.start(), end)), end]))
 
 
 _SIZED, _SEMICOLON = re.compile(r"\d ?[cm]m\b"), re.compile(r"; ?")
